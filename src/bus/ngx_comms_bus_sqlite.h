@@ -1,0 +1,20 @@
+
+/*
+ * Copyright (C) the ngx_http_comms_module authors
+ */
+
+
+#ifndef _NGX_COMMS_BUS_SQLITE_H_INCLUDED_
+#define _NGX_COMMS_BUS_SQLITE_H_INCLUDED_
+
+
+#include <bus/ngx_comms_bus.h>
+#include <sqlite/ngx_comms_sqlite.h>
+
+
+/* at configuration time; NULL when out of memory */
+ngx_comms_bus_t *ngx_comms_bus_sqlite(ngx_conf_t *cf,
+    ngx_comms_sqlite_t *db);
+
+
+#endif /* _NGX_COMMS_BUS_SQLITE_H_INCLUDED_ */

@@ -1,0 +1,68 @@
+
+/*
+ * Copyright (C) the ngx_http_comms_module authors
+ */
+
+
+#ifndef _NGX_HTTP_COMMS_MODULE_H_INCLUDED_
+#define _NGX_HTTP_COMMS_MODULE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <flow/ngx_comms_flow.h>
+#include <sqlite/ngx_comms_sqlite.h>
+#include <job/ngx_http_comms_job.h>
+
+
+typedef struct {
+    ngx_comms_engine_t          engine;
+    ngx_comms_sqlite_t         *sqlite;         /* NULL: not in use */
+
+    ngx_str_t                   store;          /* backend's name */
+    ngx_str_t                   store_path;
+    ngx_str_t                   bus;
+    ngx_str_t                   projects_dir;
+    ngx_str_t                   secrets_path;
+    ngx_str_t                   thread_pool;
+
+    ngx_http_comms_job_conf_t   jobs;
+    ngx_array_t                 providers;      /* ngx_http_comms_provider_t */
+    ngx_array_t                 workers;        /* ngx_http_comms_worker_t */
+    ngx_flag_t                  consume;        /* comms_workers */
+    ngx_uint_t                  enabled;        /* some directive needs us */
+} ngx_http_comms_main_conf_t;
+
+
+typedef struct {
+    ngx_str_t                   public_base_url;  /* no slash at its end */
+    ngx_msec_t                  wait_max;         /* of Prefer: wait=N */
+
+    ngx_comms_provider_t       *webhook;          /* NULL: no webhook here */
+    ngx_str_t                   webhook_credentials;   /* empty: any */
+    ngx_uint_t                  status_format;    /* enum below */
+
+    ngx_str_t                   provider;         /* comms_provider name */
+    unsigned                    takes_body:1;
+} ngx_http_comms_loc_conf_t;
+
+
+enum {
+    NGX_HTTP_COMMS_STATUS_JSON = 0,
+    NGX_HTTP_COMMS_STATUS_PROMETHEUS
+};
+
+
+extern ngx_module_t     ngx_http_comms_module;
+extern ngx_command_t    ngx_http_comms_commands[];
+extern ngx_http_module_t  ngx_http_comms_module_ctx;
+
+void *ngx_http_comms_create_main_conf(ngx_conf_t *cf);
+char *ngx_http_comms_init_main_conf(ngx_conf_t *cf, void *conf);
+void *ngx_http_comms_create_loc_conf(ngx_conf_t *cf);
+char *ngx_http_comms_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+
+
+#endif /* _NGX_HTTP_COMMS_MODULE_H_INCLUDED_ */

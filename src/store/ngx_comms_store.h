@@ -1,0 +1,205 @@
+
+/*
+ * Copyright (C) the ngx_http_comms_module authors
+ *
+ * The store: conversation records, inbound messages, effects, consent.
+ *
+ * Every operation has one form: a JSON document in, an rc and a JSON document
+ * out, later.  The reference to "in" is taken over.  The operation is
+ * finished as ngx_comms_op.h says.  NGX_ERROR means that nothing was written
+ * and that trying again is safe; it has been logged.
+ *
+ * To add a backend: fill in one ngx_comms_store_t, and add a row to the
+ * table of the "comms_store" directive.
+ *
+ * An "address pair" is company address + person address on a channel.
+ * Times are milliseconds since the epoch unless they end in _timestamp or
+ * _at inside a record, where they are ISO 8601 as 1.3 of the product says.
+ */
+
+
+#ifndef _NGX_COMMS_STORE_H_INCLUDED_
+#define _NGX_COMMS_STORE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <jansson.h>
+#include <base/ngx_comms_op.h>
+
+
+typedef struct ngx_comms_store_s  ngx_comms_store_t;
+
+typedef void (*ngx_comms_store_op_pt)(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op);
+
+
+struct ngx_comms_store_s {
+    ngx_str_t               name;        /* for the log: "sqlite <path>" */
+    void                   *data;
+
+    /*
+     * What an accept depends on.
+     * in   {"company_id", "project_id", "conversation_id",
+     *       "addresses": [person addresses]}
+     * out  {"accepted": null | {"thread_id", "conversation_id", "request_id",
+     *           "request_hash", "channels": [], "queue_timestamp"},
+     *       "opted_out": [those of the addresses that are opted out],
+     *       "open_conversations": number of the project's threads that are
+     *           neither "completed" nor "failed"}
+     */
+    ngx_comms_store_op_pt   admit;
+
+    /*
+     * Creates a thread and its queue entry in one durable step.
+     * in   {"record": header attributes (thread_id, conversation_id,
+     *           company_id, project_id, request_id, ...),
+     *       "request_hash", "queue_timestamp",
+     *       "pairs": [{"channel", "company_address", "person_address"}],
+     *       "queue": "open", "body": {queue body}}
+     * NGX_OK; NGX_DECLINED: conversation_id was accepted before,
+     * out = as "accepted" of admit.
+     */
+    ngx_comms_store_op_pt   accept;
+
+    /*
+     * Keeps an inbound message under its address pair, with its queue entry,
+     * in one durable step; the dedupe_id makes it once only.
+     * in   {"inbound": event of kind "message" with "inbound_id" (ULID),
+     *           "received_at" (ms) and "credentials_id" added,
+     *       "queue": "reply", "body": {...}}
+     * NGX_OK; NGX_DECLINED: seen before.
+     */
+    ngx_comms_store_op_pt   keep;
+
+    /*
+     * Which thread does an inbound message belong to?  In this order: by
+     * "message_ids" and "replied_to" (a message of ours with that id), by
+     * "thread_id" (from a verified reply token), by address pair (the newest
+     * thread with it).  In each case the sender must be one of the thread's
+     * person addresses.
+     * in   {"channel", "company_address", "person_address",
+     *       "message_ids"?: [], "replied_to"?, "thread_id"?}
+     * out  {"thread_id", "company_id", "project_id", "by":
+     *       "message_id" | "token" | "pair"}; NGX_DECLINED: none.
+     */
+    ngx_comms_store_op_pt   find;
+
+    /*
+     * Takes a thread for one turn: raises its fence by one and reads all
+     * that the turn needs.
+     * in   {"thread_id", "history": how many of the newest messages}
+     * out  {"fence", "record": header,
+     *       "inbound": waiting inbound messages of all address pairs of the
+     *           thread, oldest first, each as it was kept,
+     *       "unsent": messages of the record with a "turn_id" and the status
+     *           "pending", oldest first,
+     *       "effects": effects of the thread in state "intent",
+     *       "messages": history, oldest first}
+     * NGX_DECLINED: no such thread.
+     */
+    ngx_comms_store_op_pt   claim;
+
+    /*
+     * Writes an effect down before it is attempted: the send gate.
+     * in   {"thread_id", "effect_id", "kind": "ai" | "send" | "publish",
+     *       "detail": {}, "fence"?: must be the thread's,
+     *       "person_address"?: must not be opted out of the company}
+     * NGX_OK        go ahead
+     * NGX_DECLINED  it was written before; out = {"effect": {"effect_id",
+     *               "state": "intent" | "done" | "failed" | "unknown",
+     *               "intended_at" (ms), "age" (ms), "detail", "outcome"}}
+     * NGX_ABORT     refused; out = {"refused": "fence" | "opted_out"}
+     */
+    ngx_comms_store_op_pt   intend;
+
+    /*
+     * Removes an intent that surely had no effect, so that the next attempt
+     * may intend again.
+     * in   {"thread_id", "effect_id"}
+     */
+    ngx_comms_store_op_pt   withdraw;
+
+    /*
+     * Records what happened, in one durable step.
+     * in   {"thread_id",
+     *       "fence"?: must be the thread's,
+     *       "effect"?: {"effect_id", "state", "outcome"},
+     *       "set"?: header attributes to replace,
+     *       "channel_state"?: {"channel", "status": "pending" | "sent" |
+     *           "failed" | "unknown" | "cancelled", "reason"?},
+     *       "messages"?: [messages; one with a known entry_id is updated
+     *           with the members given, else it is appended],
+     *       "inbound_done"?: [inbound_ids], "turn_id"?}
+     * out  {"channel_states": {channel: status}}
+     * NGX_OK; NGX_ABORT: an older fence, nothing was written;
+     * NGX_DECLINED: no such thread.
+     */
+    ngx_comms_store_op_pt   record;
+
+    /*
+     * Sets inbound messages aside that belong to no thread.
+     * in   {"inbound_id", "reason"}
+     */
+    ngx_comms_store_op_pt   orphan;
+
+    /*
+     * One kept inbound message.
+     * in   {"inbound_id"}
+     * out  {"inbound": as it was kept, "state": "waiting" | "done" |
+     *       "orphan"}; NGX_DECLINED: unknown.
+     */
+    ngx_comms_store_op_pt   inbound;
+
+    /*
+     * The consent ledger: appends what a person said.
+     * in   {"company_id", "person_address", "opted_out": true | false,
+     *       "source": "keyword" | "provider" | "api", "proof": text}
+     */
+    ngx_comms_store_op_pt   consent;
+
+    /*
+     * A thread, whole.
+     * in   {"thread_id", "messages": at most so many, newest}
+     * out  {"record": header with "messages": [], oldest first};
+     * NGX_DECLINED: none.
+     */
+    ngx_comms_store_op_pt   load;
+
+    /*
+     * A page of threads, newest first.
+     * in   {"company_id", "project_id"?, "status"?, "recipient"?: person
+     *       address, "cursor"?: what a page before gave, "limit": 1..200}
+     * out  {"conversations": [headers, without project_data, ai_config and
+     *       channel_config], "cursor": string | null};
+     * NGX_DECLINED: a cursor that is none of ours.
+     */
+    ngx_comms_store_op_pt   list;
+
+    /*
+     * Figures for the status page.
+     * in   {}
+     * out  {"threads": {status: n}, "inbound_waiting": n,
+     *       "effects_unfinished": n}
+     */
+    ngx_comms_store_op_pt   figures;
+
+    /* in a worker; NGX_ERROR ends the worker's start */
+    ngx_int_t             (*init_process)(ngx_comms_store_t *store,
+                               ngx_cycle_t *cycle);
+    void                  (*exit_process)(ngx_comms_store_t *store);
+};
+
+
+/*
+ * Attributes that the store derives by itself in "accept": created_at,
+ * updated_at, version 1, fence 0, channel_states with "pending" for each of
+ * channel_method.  "record" raises version and updated_at.
+ */
+
+
+/* the embedded backend, over an ngx_comms_sqlite_t */
+#define NGX_COMMS_STORE_MAX_PAGE  200
+
+
+#endif /* _NGX_COMMS_STORE_H_INCLUDED_ */
