@@ -126,4 +126,18 @@ ngx_comms_projects_t *ngx_comms_projects_files(ngx_conf_t *cf,
     ngx_str_t *dir, ngx_comms_secrets_t *secrets);
 
 
+/*
+ * Is there a provider location for each provider that the projects name, and
+ * does it speak the protocol of the credentials used with it?  "protocol_of"
+ * gives the protocol of a provider's name, NGX_DECLINED when there is no such
+ * location.  Logs each mistake; NGX_OK or NGX_ERROR.
+ */
+typedef ngx_int_t (*ngx_comms_protocol_of_pt)(void *data, ngx_str_t *name,
+    ngx_str_t *protocol);
+
+ngx_int_t ngx_comms_projects_check(ngx_conf_t *cf,
+    ngx_comms_projects_t *projects, ngx_comms_protocol_of_pt protocol_of,
+    void *data);
+
+
 #endif /* _NGX_COMMS_PROJECT_H_INCLUDED_ */
