@@ -21,7 +21,7 @@
  *   2. An operation has a sequence number; an answer with another one than
  *      the flow waits for is dropped.
  *   3. Every wait has a deadline.  When it passes, "done" is called with
- *      op_rc NGX_ABORT; the operation goes on and its answer is dropped.
+ *      op_rc NGX_COMMS_LATE; the operation goes on and its answer is dropped.
  *   4. The flow owns its memory (f->pool) and is freed when the table is done
  *      and every operation has come home.
  *   5. "always" rows must be idempotent: they run after failures too.
@@ -43,6 +43,10 @@
 typedef struct ngx_comms_flow_s    ngx_comms_flow_t;
 typedef struct ngx_comms_job_s     ngx_comms_job_t;
 typedef struct ngx_comms_engine_s  ngx_comms_engine_t;
+
+
+/* op_rc of an operation that was not answered in time */
+#define NGX_COMMS_LATE  NGX_BUSY
 
 
 typedef ngx_int_t (*ngx_comms_step_pt)(ngx_comms_flow_t *f);
@@ -117,6 +121,8 @@ struct ngx_comms_flow_s {
     unsigned                    closed:1;
     unsigned                    lost:1;    /* the message is no longer ours:
                                               start no further effect */
+    unsigned                    last:1;    /* a retry would go to the dead
+                                              letters */
 };
 
 
@@ -139,6 +145,9 @@ void ngx_comms_flow_run(ngx_comms_flow_t *f, ngx_comms_job_t *job);
  */
 ngx_comms_op_t *ngx_comms_flow_op(ngx_comms_flow_t *f, ngx_msec_t timeout);
 
+/* gives back an operation that was answered at once and never issued */
+void ngx_comms_flow_unused(ngx_comms_flow_t *f, ngx_comms_op_t *op);
+
 /* the step waits so many ms; done sees op_rc NGX_OK.  Returns NGX_AGAIN */
 ngx_int_t ngx_comms_flow_pause(ngx_comms_flow_t *f, ngx_msec_t ms);
 
@@ -152,6 +161,32 @@ ngx_int_t ngx_comms_flow_goto(ngx_comms_flow_t *f, ngx_comms_step_pt start);
  */
 ngx_int_t ngx_comms_flow_fail(ngx_comms_flow_t *f,
     ngx_comms_flow_verdict_e verdict, const char *words, ngx_str_t *code);
+
+
+/*
+ * For what is waited for without being an operation: the two halves of
+ * ngx_comms_flow_op().  "wait" returns the number that "answer" must bring
+ * back, exactly once, in time or not; "answer" returns 1 when the flow was
+ * still waiting for it.  The flow stays in memory in between, whatever
+ * becomes of it.
+ */
+ngx_uint_t ngx_comms_flow_wait(ngx_comms_flow_t *f, ngx_msec_t timeout);
+ngx_uint_t ngx_comms_flow_answer(ngx_comms_flow_t *f, ngx_uint_t seq,
+    ngx_int_t rc);
+
+/* frees a flow that was never run; "finished" is not called */
+void ngx_comms_flow_discard(ngx_comms_flow_t *f);
+
+/*
+ * Ends a flow that was given away but never run: no row runs, the verdict is
+ * "defer" for the time given, "finished" is called from a posted event.
+ */
+void ngx_comms_flow_abandon(ngx_comms_flow_t *f, ngx_msec_t retry_after,
+    const char *words);
+
+/* ", job: .., thread: .." as in the flow's own log lines */
+u_char *ngx_comms_flow_log_fields(ngx_comms_flow_t *f, u_char *buf,
+    size_t len);
 
 
 /*
