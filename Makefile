@@ -5,6 +5,9 @@
 #   make install  puts the module where load_module finds it
 #   make demo     a real conversation, on this machine alone
 #   make test     every test
+#   make asan     the tests with AddressSanitizer and UBSan
+#   make analyze  cppcheck and gcc's analyzer
+#   make bench    figures, as ratios measured in one run
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -23,7 +26,7 @@ SOURCES  := $(shell find src -name '*.c' | LC_ALL=C sort)
 HEADERS  := $(shell find src -name '*.h' | LC_ALL=C sort)
 
 .PHONY: module configure deps install demo test unit asan bench clean \
-        nginx-source
+        nginx-source backend-module
 
 module: $(MODULE)
 
@@ -50,6 +53,147 @@ $(OBJS)/Makefile: config $(BUILD)/sources.list
 
 $(MODULE): $(OBJS)/Makefile $(SOURCES) $(HEADERS)
 	@$(MAKE) -s -f $(OBJS)/Makefile -C $(NGX_SRC) modules
+
+
+# deps ------------------------------------------------------------------------
+
+deps:
+	@util/deps test
+
+# where Debian's nginx looks for "load_module modules/..."
+MODULES_DIR ?= /usr/lib/nginx/modules
+
+install: $(MODULE)
+	install -d $(DESTDIR)$(MODULES_DIR)
+	install -m 644 $(MODULE) $(DESTDIR)$(MODULES_DIR)/
+	@echo "now: load_module modules/ngx_http_comms_module.so;"
+
+demo:
+	@util/deps demo
+	@$(MAKE) -s module
+	@COMMS_MODULE=$(MODULE) NGINX_BINARY=$(NGINX) node demo/demo.mjs $(DEMO)
+
+# tests -----------------------------------------------------------------------
+
+# Which nginx and which module the suites run; "make asan" names its own.
+TEST_ENV = NGINX_BINARY=$(NGINX) TEST_NGINX_BINARY=$(NGINX) \
+           COMMS_MODULE=$(MODULE) TEST_NGINX_LOAD_MODULES=$(MODULE) \
+           COMMS_BACKEND_MODULE=$(dir $(MODULE))ngx_http_comms_backend_test_module.so
+
+.PHONY: check-style check-unit check-nginx check-backend check-e2e \
+        check-contract check-conf check-all
+
+test:
+	@util/deps test
+	@$(MAKE) -s module backend-module
+	@$(MAKE) -s check-all
+
+check-all: check-style check-unit check-conf check-nginx check-backend \
+           check-e2e check-contract
+	@echo "make test: everything passed"
+
+check-style:
+	@echo "== style and includes"
+	@util/style-check
+	@util/include-check
+
+unit check-unit:
+	@echo "== unit"
+	@$(MAKE) -s -f t/unit/unit.mk check
+
+check-conf:
+	@echo "== conf/"
+	@$(TEST_ENV) util/conf-check
+
+check-nginx:
+	@echo "== Test::Nginx"
+	@$(TEST_ENV) util/prove $(T)
+
+check-backend: backend-module
+	@echo "== behaviour of store and bus"
+	@$(TEST_ENV) util/node --test --test-concurrency=1 t/backend/
+
+check-e2e:
+	@echo "== scenarios"
+	@$(TEST_ENV) util/node --test --test-concurrency=1 t/standins/ t/e2e/
+
+check-contract:
+	@echo "== contract"
+	@$(TEST_ENV) util/node --test --test-concurrency=1 t/contract/
+
+# the module with a location that drives store and bus, for tests alone
+BACKEND_OBJS := $(BUILD)/backend
+backend-module: $(OBJS)/ngx_http_comms_backend_test_module.so
+
+$(OBJS)/ngx_http_comms_backend_test_module.so: $(MODULE) \
+        $(wildcard t/backend/*.c t/backend/config)
+	@mkdir -p $(BACKEND_OBJS)
+	@cd $(NGX_SRC) && . ./conf_flags && bash ./configure \
+	    --with-cc-opt='-g -O2 -fPIC $(WARNINGS)' --with-ld-opt='-fPIC' \
+	    "$${NGX_CONF_FLAGS[@]}" --builddir=$(BACKEND_OBJS) \
+	    --add-dynamic-module=$(TOP)/t/backend \
+	    > $(BACKEND_OBJS)/configure.log \
+	    || { tail -n 5 $(BACKEND_OBJS)/configure.log >&2; exit 1; }
+	@$(MAKE) -s -f $(BACKEND_OBJS)/Makefile -C $(NGX_SRC) modules
+	@cp $(BACKEND_OBJS)/ngx_http_comms_backend_test_module.so $@
+
+# sanitizers ------------------------------------------------------------------
+
+# nginx and the module with AddressSanitizer and UBSan, and the whole suite
+# run by them.  NGX_DEBUG_PALLOC makes each pool allocation one of its own, so
+# that overflows inside pools show.
+ASAN      := $(BUILD)/asan
+SANITIZE  := -fsanitize=address,undefined \
+  -fno-sanitize=function,alignment,nonnull-attribute,pointer-overflow \
+  -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1
+ASAN_WARNINGS := -Wall -Wextra -Wno-unused-parameter \
+  -Wno-missing-field-initializers -Wno-sign-compare
+
+nginx-source:
+	@util/nginx-source
+
+$(ASAN)/Makefile: config $(BUILD)/sources.list | nginx-source
+	@mkdir -p $(ASAN)
+	@cd $(BUILD)/nginx-src && bash ./configure --builddir=$(ASAN) \
+	    --with-cc=clang --with-cc-opt='-O1 -g $(SANITIZE)' \
+	    --with-ld-opt='$(SANITIZE) -Wl,-E' --prefix=$(ASAN)/prefix \
+	    --with-debug --with-threads --with-http_ssl_module \
+	    --with-http_v2_module --with-http_realip_module \
+	    --with-http_stub_status_module --with-compat \
+	    --add-dynamic-module=$(TOP) --add-dynamic-module=$(TOP)/t/backend \
+	    > $(ASAN)/configure.log \
+	    || { tail -n 5 $(ASAN)/configure.log >&2; exit 1; }
+
+.PHONY: asan-build
+asan-build: $(ASAN)/Makefile
+	@echo "building nginx and the module with sanitizers"
+	@$(MAKE) -s -j2 -f $(ASAN)/Makefile -C $(BUILD)/nginx-src \
+	    binary modules > $(ASAN)/make.log 2>&1 \
+	    || { tail -n 20 $(ASAN)/make.log >&2; exit 1; }
+
+asan:
+	@util/deps test
+	@$(MAKE) -s asan-build
+	@$(MAKE) -s -f t/unit/unit.mk check CC=clang SANITIZE=1
+	@rm -rf $(ASAN)/reports && mkdir -p -m 1777 $(ASAN)/reports
+	@export ASAN_OPTIONS=detect_odr_violation=0:log_path=$(ASAN)/reports/asan \
+	    UBSAN_OPTIONS=print_stacktrace=1:log_path=$(ASAN)/reports/ubsan \
+	    LSAN_OPTIONS=suppressions=$(TOP)/util/lsan.supp:print_suppressions=0 \
+	    COMMS_SLOW=1; \
+	  $(MAKE) -s check-nginx check-backend check-e2e \
+	    NGINX=$(ASAN)/nginx MODULE=$(ASAN)/ngx_http_comms_module.so
+	@util/sanitizer-reports $(ASAN)/reports
+
+# static analysis -------------------------------------------------------------
+
+.PHONY: analyze
+analyze: $(OBJS)/Makefile
+	@util/analyze
+
+bench:
+	@util/deps test
+	@$(MAKE) -s module
+	@$(TEST_ENV) util/node bench/bench.mjs $(BENCH)
 
 clean:
 	rm -rf $(BUILD)

@@ -16,9 +16,15 @@
 #include <job/ngx_http_comms_job.h>
 
 
+#define NGX_HTTP_COMMS_VERSION  "0.1.0"
+
+
 typedef struct {
     ngx_comms_engine_t          engine;
     ngx_comms_sqlite_t         *sqlite;         /* NULL: not in use */
+
+    ngx_str_t                   zone_name;
+    ngx_int_t                   zone_size;
 
     ngx_str_t                   store;          /* backend's name */
     ngx_str_t                   store_path;
@@ -32,6 +38,8 @@ typedef struct {
     ngx_array_t                 workers;        /* ngx_http_comms_worker_t */
     ngx_flag_t                  consume;        /* comms_workers */
     ngx_uint_t                  enabled;        /* some directive needs us */
+    ngx_str_t                   demand;         /* the first directive that
+                                                   needs projects; or empty */
 } ngx_http_comms_main_conf_t;
 
 
@@ -44,6 +52,9 @@ typedef struct {
     ngx_uint_t                  status_format;    /* enum below */
 
     ngx_str_t                   provider;         /* comms_provider name */
+
+    ngx_http_handler_pt         handler;          /* NULL: none of ours */
+    ngx_str_t                   directive;        /* that has set it */
     unsigned                    takes_body:1;
 } ngx_http_comms_loc_conf_t;
 
@@ -54,15 +65,7 @@ enum {
 };
 
 
-extern ngx_module_t     ngx_http_comms_module;
-extern ngx_command_t    ngx_http_comms_commands[];
-extern ngx_http_module_t  ngx_http_comms_module_ctx;
-
-void *ngx_http_comms_create_main_conf(ngx_conf_t *cf);
-char *ngx_http_comms_init_main_conf(ngx_conf_t *cf, void *conf);
-void *ngx_http_comms_create_loc_conf(ngx_conf_t *cf);
-char *ngx_http_comms_merge_loc_conf(ngx_conf_t *cf, void *parent,
-    void *child);
+extern ngx_module_t  ngx_http_comms_module;
 
 
 #endif /* _NGX_HTTP_COMMS_MODULE_H_INCLUDED_ */

@@ -14,6 +14,12 @@
 #include <ngx_core.h>
 
 
+/*
+ * One step of a walk over UTF-8, p < last: the bytes of the code point at p,
+ * or with *valid 0 of what cannot be one (one U+FFFD stands for it).
+ */
+size_t ngx_comms_utf8_step(u_char *p, u_char *last, ngx_uint_t *valid);
+
 /* 1 when well-formed UTF-8 (no overlong forms, no surrogates) without NUL */
 ngx_uint_t ngx_comms_utf8_valid(ngx_str_t *text);
 

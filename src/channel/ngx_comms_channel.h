@@ -90,6 +90,11 @@ typedef struct {
 } ngx_comms_webhook_t;
 
 
+/* a header of the webhook; NULL when absent, and when there are several */
+ngx_str_t *ngx_comms_webhook_header(ngx_comms_webhook_t *wh,
+    const char *name);
+
+
 typedef struct {
     ngx_str_t   name;
 

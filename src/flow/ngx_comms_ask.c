@@ -375,6 +375,7 @@ ngx_comms_ask_intend_done(ngx_comms_flow_t *f)
 ngx_int_t
 ngx_comms_ask_look(ngx_comms_flow_t *f)
 {
+    ngx_int_t             rc;
     ngx_comms_ask_t      *a;
     ngx_comms_thread_t   *t;
     ngx_comms_request_t   rq;
@@ -387,9 +388,18 @@ ngx_comms_ask_look(ngx_comms_flow_t *f)
     }
 
     if (ngx_comms_thread_ours(f) != NGX_OK
-        || ngx_comms_ask_compose(f) != NGX_OK
-        || a->ai->items(f->pool, &a->question, &rq) != NGX_OK)
+        || ngx_comms_ask_compose(f) != NGX_OK)
     {
+        return NGX_ERROR;
+    }
+
+    rc = a->ai->items(f->pool, &a->question, &rq);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_comms_ask_lost(f);
+    }
+
+    if (rc != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -419,19 +429,20 @@ ngx_comms_ask_look_done(ngx_comms_flow_t *f)
         return NGX_OK;
     }
 
-    if (f->exchange->outcome != NGX_COMMS_EXCHANGE_COMPLETE
-        || f->exchange->status != 200)
-    {
-        /* not a word about the ask: its intent stays as it is */
-
-        if (a->answer.verdict == NGX_COMMS_AI_LOST) {
-            return ngx_comms_ask_lost(f);
-        }
-
-        return ngx_comms_ask_fail(f);
+    if (a->answer.verdict == NGX_COMMS_AI_LOST) {
+        return ngx_comms_ask_lost(f);
     }
 
-    return NGX_OK;
+    if (a->answer.verdict == NGX_COMMS_AI_RETRY
+        && f->exchange->outcome == NGX_COMMS_EXCHANGE_COMPLETE
+        && f->exchange->status == 200)
+    {
+        return NGX_OK;
+    }
+
+    /* not a word about the ask: its intent stays as it is */
+
+    return ngx_comms_ask_fail(f);
 }
 
 

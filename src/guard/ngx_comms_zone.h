@@ -123,6 +123,10 @@ ngx_int_t ngx_comms_notice_listen(ngx_comms_notice_e kind,
 void ngx_comms_notice_post(ngx_comms_zone_t *zone, ngx_comms_notice_e kind,
     ngx_str_t *key);
 
+/* the same for a hash that was made before; 0 concerns everybody */
+void ngx_comms_notice_post_hash(ngx_comms_zone_t *zone,
+    ngx_comms_notice_e kind, uint32_t hash);
+
 /* what the handler gets for a key; never 0 */
 uint32_t ngx_comms_notice_hash(ngx_str_t *key);
 

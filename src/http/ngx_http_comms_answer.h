@@ -57,6 +57,13 @@ ngx_str_t *ngx_http_comms_header(ngx_http_request_t *r, const char *name);
 ngx_int_t ngx_http_comms_body(ngx_http_request_t *r, ngx_str_t *body);
 
 
+/*
+ * From here on logs show the request as made for the URI "shown", without
+ * arguments: what stood there was a secret or a person's address.
+ */
+ngx_int_t ngx_http_comms_hide(ngx_http_request_t *r, ngx_str_t *shown);
+
+
 /* content handlers, set by the directives of the same name */
 ngx_int_t ngx_http_comms_initiate_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_comms_conversations_handler(ngx_http_request_t *r);

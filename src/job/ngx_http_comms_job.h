@@ -40,10 +40,16 @@ typedef struct {
 } ngx_http_comms_provider_t;
 
 
+typedef struct ngx_http_comms_call_s  ngx_http_comms_call_t;
+
+
 struct ngx_comms_job_s {
     ngx_http_request_t    *request;      /* NULL once it is gone */
-    ngx_comms_flow_t      *flow;
+    ngx_comms_flow_t      *flow;         /* NULL once it is over */
     ngx_array_t           *providers;    /* of ngx_http_comms_provider_t */
+    ngx_http_comms_call_t *call;         /* in flight, or NULL */
+    unsigned               broken:1;     /* nginx ran out of memory inside a
+                                            subrequest's creation */
 };
 
 
@@ -62,8 +68,18 @@ ngx_int_t ngx_http_comms_job_handler(ngx_http_request_t *r);
 /* the flow is over: ends the request */
 void ngx_http_comms_job_finish(ngx_comms_job_t *job);
 
+/* of the job itself: its request ends while a call is in flight */
+void ngx_http_comms_call_abort(ngx_http_comms_call_t *call);
+
 /* jobs of this worker in flight */
 ngx_uint_t ngx_http_comms_jobs(void);
+
+
+/*
+ * 1 when ngx_http_comms_job_start() would decline: too many jobs, too few
+ * connections left for callers, or the worker is exiting
+ */
+ngx_uint_t ngx_http_comms_job_full(ngx_http_comms_job_conf_t *jcf);
 
 
 /* "comms_worker": one queue */
@@ -83,8 +99,12 @@ typedef struct {
  * ngx_http_comms_worker_t).  Stops taking messages when the worker exits.
  */
 ngx_int_t ngx_http_comms_consumer_start(ngx_cycle_t *cycle,
-    ngx_comms_engine_t *engine, ngx_http_comms_job_conf_t *jcf,
-    ngx_array_t *providers, ngx_array_t *workers);
+    ngx_comms_engine_t *engine, ngx_comms_bus_t *bus, ngx_comms_zone_t *zone,
+    ngx_http_comms_job_conf_t *jcf, ngx_array_t *providers,
+    ngx_array_t *workers);
+
+
+extern ngx_module_t  ngx_http_comms_module;
 
 
 #endif /* _NGX_HTTP_COMMS_JOB_H_INCLUDED_ */

@@ -81,7 +81,12 @@ void ngx_comms_sqlite_notice(ngx_comms_sqlite_txn_t *txn,
 sqlite3_stmt *ngx_comms_sqlite_prepare(ngx_comms_sqlite_txn_t *txn,
     const char *sql);
 
-/* bind; NULL values and empty strings where "value" is NULL or json null */
+/*
+ * Bind; the bytes are copied.  A NULL pointer and json null bind SQL's NULL.
+ * bind_json() binds a string as its text, an integer or a boolean as an
+ * integer, and an array or object as its compact JSON text.  A failure (out
+ * of memory) shows in the next step.
+ */
 void ngx_comms_sqlite_bind_str(sqlite3_stmt *st, int i, ngx_str_t *value);
 void ngx_comms_sqlite_bind_int(sqlite3_stmt *st, int i, int64_t value);
 void ngx_comms_sqlite_bind_json(sqlite3_stmt *st, int i, json_t *value);
@@ -96,7 +101,10 @@ ngx_int_t ngx_comms_sqlite_step(ngx_comms_sqlite_txn_t *txn,
 /* rows changed by the last statement */
 ngx_int_t ngx_comms_sqlite_changes(ngx_comms_sqlite_txn_t *txn);
 
-/* columns: a new JSON value (string, integer or null; parsed document) */
+/*
+ * Columns: a new JSON value (string, integer, real or null; parsed document,
+ * or null for SQL's NULL).  NULL when out of memory or not readable.
+ */
 json_t *ngx_comms_sqlite_column(sqlite3_stmt *st, int i);
 json_t *ngx_comms_sqlite_column_json(sqlite3_stmt *st, int i);
 

@@ -1,0 +1,90 @@
+
+/*
+ * Copyright (C) the ngx_http_comms_module authors
+ *
+ * The configuration of the module: what the tables of ngx_http_comms_module.c
+ * point at.  Handlers of directives only note what was said; everything that
+ * depends on several directives is made and checked once all of them are
+ * read, so that their order means nothing.
+ */
+
+
+#ifndef _NGX_HTTP_COMMS_CONF_H_INCLUDED_
+#define _NGX_HTTP_COMMS_CONF_H_INCLUDED_
+
+
+#include <ngx_http_comms_module.h>
+
+
+/* a "post" for ngx_conf_set_msec_slot() */
+typedef struct {
+    ngx_conf_post_handler_pt   post_handler;
+    ngx_msec_t                 low;
+    ngx_msec_t                 high;
+    const char                *allowed;     /* "between 1s and 1h" */
+} ngx_http_comms_msec_bounds_t;
+
+
+void *ngx_http_comms_create_main_conf(ngx_conf_t *cf);
+char *ngx_http_comms_init_main_conf(ngx_conf_t *cf, void *conf);
+void *ngx_http_comms_create_loc_conf(ngx_conf_t *cf);
+char *ngx_http_comms_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+
+/*
+ * comms_max_jobs against worker_connections.  When the "events" block stands
+ * behind the "http" block this is known only after the configuration was
+ * read; then a value that is too large is lowered, with a warning.
+ */
+void ngx_http_comms_limit_jobs(ngx_cycle_t *cycle,
+    ngx_http_comms_main_conf_t *mcf);
+
+
+/* handlers of directives, on the http level */
+char *ngx_http_comms_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_comms_conf_store(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_comms_conf_bus(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_comms_conf_worker(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_comms_conf_public_base_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_comms_conf_msec_bounds(ngx_conf_t *cf, void *post,
+    void *data);
+
+/* the flow of a queue, or NULL when there is no such queue */
+const ngx_comms_step_t *ngx_http_comms_conf_steps(ngx_str_t *queue);
+
+/* adds "comms_worker" with its defaults for a queue that has none yet */
+ngx_int_t ngx_http_comms_conf_add_worker(ngx_http_comms_main_conf_t *mcf,
+    ngx_str_t *queue, ngx_http_comms_worker_t **worker);
+
+
+/* and in locations */
+char *ngx_http_comms_conf_initiate(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_comms_conf_conversations(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_comms_conf_webhook(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_comms_conf_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_comms_conf_jobs(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_comms_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* the checks and settings of such locations, when they are merged */
+char *ngx_http_comms_conf_merge_body(ngx_conf_t *cf,
+    ngx_http_comms_loc_conf_t *lcf);
+char *ngx_http_comms_conf_merge_provider(ngx_conf_t *cf,
+    ngx_http_comms_loc_conf_t *lcf);
+
+/* the protocol of a provider location, as ngx_comms_projects_check() asks */
+ngx_int_t ngx_http_comms_conf_protocol_of(void *data, ngx_str_t *name,
+    ngx_str_t *protocol);
+
+
+#endif /* _NGX_HTTP_COMMS_CONF_H_INCLUDED_ */
