@@ -446,6 +446,12 @@ ngx_http_comms_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
+    if (conf->webhook != NULL
+        && ngx_http_comms_conf_merge_webhook(cf, conf) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
     if (conf->provider.len != 0) {
         return ngx_http_comms_conf_merge_provider(cf, conf);
     }

@@ -16,13 +16,13 @@
 #include <ngx_http_comms_module.h>
 
 
-/* a "post" for ngx_conf_set_msec_slot() */
+/* a "post" for ngx_conf_set_msec_slot() and ngx_conf_set_num_slot() */
 typedef struct {
     ngx_conf_post_handler_pt   post_handler;
-    ngx_msec_t                 low;
-    ngx_msec_t                 high;
+    ngx_uint_t                 low;
+    ngx_uint_t                 high;
     const char                *allowed;     /* "between 1s and 1h" */
-} ngx_http_comms_msec_bounds_t;
+} ngx_http_comms_bounds_t;
 
 
 void *ngx_http_comms_create_main_conf(ngx_conf_t *cf);
@@ -51,8 +51,7 @@ char *ngx_http_comms_conf_worker(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_comms_conf_public_base_url(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_comms_conf_msec_bounds(ngx_conf_t *cf, void *post,
-    void *data);
+char *ngx_http_comms_conf_bounds(ngx_conf_t *cf, void *post, void *data);
 
 /* the flow of a queue, or NULL when there is no such queue */
 const ngx_comms_step_t *ngx_http_comms_conf_steps(ngx_str_t *queue);
@@ -78,6 +77,8 @@ char *ngx_http_comms_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd,
 
 /* the checks and settings of such locations, when they are merged */
 char *ngx_http_comms_conf_merge_body(ngx_conf_t *cf,
+    ngx_http_comms_loc_conf_t *lcf);
+char *ngx_http_comms_conf_merge_webhook(ngx_conf_t *cf,
     ngx_http_comms_loc_conf_t *lcf);
 char *ngx_http_comms_conf_merge_provider(ngx_conf_t *cf,
     ngx_http_comms_loc_conf_t *lcf);

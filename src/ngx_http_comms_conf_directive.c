@@ -426,10 +426,10 @@ invalid:
 
 
 char *
-ngx_http_comms_conf_msec_bounds(ngx_conf_t *cf, void *post, void *data)
+ngx_http_comms_conf_bounds(ngx_conf_t *cf, void *post, void *data)
 {
-    ngx_http_comms_msec_bounds_t *bounds = post;
-    ngx_msec_t *value = data;
+    ngx_http_comms_bounds_t *bounds = post;
+    ngx_uint_t *value = data;
 
     if (*value >= bounds->low && *value <= bounds->high) {
         return NGX_CONF_OK;

@@ -19,28 +19,32 @@
 
 #include <ngx_http_comms_conf.h>
 #include <http/ngx_http_comms_answer.h>
+#include <base/ngx_comms_json.h>
 
 
-static ngx_http_comms_main_conf_t *ngx_http_comms_conf_handler(
-    ngx_conf_t *cf, ngx_command_t *cmd, ngx_http_comms_loc_conf_t *lcf,
-    ngx_http_handler_pt handler);
+static char *ngx_http_comms_conf_handler(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_comms_loc_conf_t *lcf, ngx_http_handler_pt handler);
 static ngx_int_t ngx_http_comms_conf_prefix(ngx_conf_t *cf,
     ngx_command_t *cmd);
 static char *ngx_http_comms_conf_too_large(ngx_conf_t *cf,
     ngx_http_core_loc_conf_t *clcf);
 
 
-/* NULL: a directive that answers requests is in this location already */
+/* NGX_CONF_OK, or what to say behind the directive's name */
 
-static ngx_http_comms_main_conf_t *
+static char *
 ngx_http_comms_conf_handler(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_comms_loc_conf_t *lcf, ngx_http_handler_pt handler)
 {
     ngx_http_core_loc_conf_t    *clcf;
     ngx_http_comms_main_conf_t  *mcf;
 
+    if (lcf->handler == handler) {
+        return "is duplicate";
+    }
+
     if (lcf->handler != NULL || lcf->provider.len != 0) {
-        return NULL;
+        return "conflicts with another comms directive in this location";
     }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -56,7 +60,7 @@ ngx_http_comms_conf_handler(ngx_conf_t *cf, ngx_command_t *cmd,
         mcf->demand = cmd->name;
     }
 
-    return mcf;
+    return NGX_CONF_OK;
 }
 
 
@@ -99,11 +103,12 @@ ngx_http_comms_conf_initiate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_comms_loc_conf_t *lcf = conf;
 
-    if (ngx_http_comms_conf_handler(cf, cmd, lcf,
-                                    ngx_http_comms_initiate_handler)
-        == NULL)
-    {
-        return "is duplicate or conflicts with another comms directive";
+    char  *rv;
+
+    rv = ngx_http_comms_conf_handler(cf, cmd, lcf,
+                                     ngx_http_comms_initiate_handler);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     lcf->takes_body = 1;
@@ -118,15 +123,16 @@ ngx_http_comms_conf_conversations(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_comms_loc_conf_t *lcf = conf;
 
+    char  *rv;
+
     if (ngx_http_comms_conf_prefix(cf, cmd) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_comms_conf_handler(cf, cmd, lcf,
-                                    ngx_http_comms_conversations_handler)
-        == NULL)
-    {
-        return "is duplicate or conflicts with another comms directive";
+    rv = ngx_http_comms_conf_handler(cf, cmd, lcf,
+                                     ngx_http_comms_conversations_handler);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     lcf->takes_body = 1;
@@ -140,6 +146,7 @@ ngx_http_comms_conf_webhook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_comms_loc_conf_t *lcf = conf;
 
+    char       *rv;
     ngx_str_t  *value;
 
     value = cf->args->elts;
@@ -148,11 +155,10 @@ ngx_http_comms_conf_webhook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_comms_conf_handler(cf, cmd, lcf,
-                                    ngx_http_comms_webhook_handler)
-        == NULL)
-    {
-        return "is duplicate or conflicts with another comms directive";
+    rv = ngx_http_comms_conf_handler(cf, cmd, lcf,
+                                     ngx_http_comms_webhook_handler);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     lcf->takes_body = 1;
@@ -192,13 +198,13 @@ ngx_http_comms_conf_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_comms_loc_conf_t *lcf = conf;
 
+    char       *rv;
     ngx_str_t  *value;
 
-    if (ngx_http_comms_conf_handler(cf, cmd, lcf,
-                                    ngx_http_comms_status_handler)
-        == NULL)
-    {
-        return "is duplicate or conflicts with another comms directive";
+    rv = ngx_http_comms_conf_handler(cf, cmd, lcf,
+                                     ngx_http_comms_status_handler);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     lcf->status_format = NGX_HTTP_COMMS_STATUS_JSON;
@@ -231,6 +237,7 @@ ngx_http_comms_conf_jobs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_comms_loc_conf_t *lcf = conf;
 
+    char                        *rv;
     ngx_http_core_loc_conf_t    *clcf;
     ngx_http_core_srv_conf_t    *cscf;
     ngx_http_comms_main_conf_t  *mcf;
@@ -239,12 +246,13 @@ ngx_http_comms_conf_jobs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    mcf = ngx_http_comms_conf_handler(cf, cmd, lcf,
-                                      ngx_http_comms_job_handler);
-    if (mcf == NULL) {
-        return "is duplicate or conflicts with another comms directive";
+    rv = ngx_http_comms_conf_handler(cf, cmd, lcf,
+                                     ngx_http_comms_job_handler);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_comms_module);
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
 
@@ -355,4 +363,51 @@ ngx_http_comms_conf_too_large(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf)
     clcf->error_pages = pages;
 
     return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_comms_conf_merge_webhook(ngx_conf_t *cf,
+    ngx_http_comms_loc_conf_t *lcf)
+{
+    json_t                      *credentials;
+    ngx_int_t                    rc;
+    ngx_str_t                    provider;
+    ngx_comms_secrets_t         *secrets;
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_comms_main_conf_t  *mcf;
+
+    if (lcf->webhook_credentials.len == 0) {
+        return NGX_CONF_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_comms_module);
+
+    secrets = mcf->engine.secrets;
+
+    rc = secrets->get(secrets, &lcf->webhook_credentials, &credentials, NULL);
+
+    /* a backend that fetches on need cannot tell yet */
+
+    if (rc == NGX_AGAIN) {
+        return NGX_CONF_OK;
+    }
+
+    if (rc == NGX_OK
+        && ngx_comms_json_str(credentials, "provider", &provider) == NGX_OK
+        && provider.len == lcf->webhook->name.len
+        && ngx_strncmp(provider.data, lcf->webhook->name.data, provider.len)
+           == 0)
+    {
+        return NGX_CONF_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "invalid value \"%V\" of \"credentials\" in location "
+                  "\"%V\", \"comms_webhook\" requires credentials of the "
+                  "provider \"%V\"", &lcf->webhook_credentials, &clcf->name,
+                  &lcf->webhook->name);
+
+    return NGX_CONF_ERROR;
 }

@@ -50,8 +50,12 @@ ngx_http_comms_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_comms_provider_t   *provider;
     ngx_http_comms_main_conf_t  *mcf;
 
-    if (lcf->provider.len != 0 || lcf->handler != NULL) {
-        return "is duplicate or conflicts with another comms directive";
+    if (lcf->provider.len != 0) {
+        return "is duplicate";
+    }
+
+    if (lcf->handler != NULL) {
+        return "conflicts with another comms directive in this location";
     }
 
     value = cf->args->elts;

@@ -24,33 +24,34 @@ static ngx_http_comms_main_conf_t *ngx_http_comms_worker_conf(
     ngx_cycle_t *cycle);
 
 
-static ngx_http_comms_msec_bounds_t  ngx_http_comms_lease_term_bounds = {
-    ngx_http_comms_conf_msec_bounds, 1000, 3600000, "between 1s and 1h"
+static ngx_http_comms_bounds_t  ngx_http_comms_lease_term_bounds = {
+    ngx_http_comms_conf_bounds, 1000, 3600000, "between 1s and 1h"
 };
 
 
-static ngx_http_comms_msec_bounds_t  ngx_http_comms_turn_timeout_bounds = {
-    ngx_http_comms_conf_msec_bounds, 1000, 43200000, "between 1s and 12h"
+static ngx_http_comms_bounds_t  ngx_http_comms_turn_timeout_bounds = {
+    ngx_http_comms_conf_bounds, 1000, 43200000, "between 1s and 12h"
 };
 
 
-static ngx_http_comms_msec_bounds_t  ngx_http_comms_store_timeout_bounds = {
-    ngx_http_comms_conf_msec_bounds, 100, 600000, "between 100ms and 10m"
+static ngx_http_comms_bounds_t  ngx_http_comms_store_timeout_bounds = {
+    ngx_http_comms_conf_bounds, 100, 600000, "between 100ms and 10m"
 };
 
 
-static ngx_http_comms_msec_bounds_t  ngx_http_comms_wait_max_bounds = {
-    ngx_http_comms_conf_msec_bounds, 0, 3600000, "between 0 and 1h"
+static ngx_http_comms_bounds_t  ngx_http_comms_wait_max_bounds = {
+    ngx_http_comms_conf_bounds, 0, 3600000, "between 0 and 1h"
 };
 
 
-static ngx_conf_num_bounds_t  ngx_http_comms_history_bounds = {
-    ngx_conf_check_num_bounds, 0, 200
+static ngx_http_comms_bounds_t  ngx_http_comms_history_bounds = {
+    ngx_http_comms_conf_bounds, 0, 200, "between 0 and 200"
 };
 
 
-static ngx_conf_num_bounds_t  ngx_http_comms_max_jobs_bounds = {
-    ngx_conf_check_num_bounds, 1, 1000000
+static ngx_http_comms_bounds_t  ngx_http_comms_max_jobs_bounds = {
+    ngx_http_comms_conf_bounds, 1, 1000000,
+    "at least 1 and less than half of \"worker_connections\""
 };
 
 

@@ -9,10 +9,13 @@
  * time and belongs to the receipt handed out with it.  A later receive makes
  * earlier receipts stale.
  *
- * When a message becomes visible to a receiver, a notice
+ * When a message is put or given back, at once or with a delay, a notice
  * (NGX_COMMS_NOTICE_QUEUE, the queue's name) goes to all workers; "next_at"
- * says when a message that is invisible now will be visible, so that nobody
- * needs to poll.
+ * says when a message that is invisible now will be visible (or, in the past,
+ * that there is more to receive now), so that nobody needs to poll.
+ *
+ * Bounds: max 1..1000, visibility 1 ms..12 h; a delay over seven days is seven
+ * days.  Ids for deduplication are remembered for thirty days at least.
  */
 
 
@@ -93,7 +96,8 @@ struct ngx_comms_bus_s {
     /*
      * in   {}
      * out  {"queues": {name: {"ready", "in_flight", "delayed", "dead",
-     *       "oldest_ready_age" (ms, 0 when none)}}}
+     *       "oldest_ready_age" (ms since the oldest one became visible, 0
+     *       when none)}}}; a queue with nothing in it may be left out
      */
     ngx_comms_bus_op_pt   depths;
 

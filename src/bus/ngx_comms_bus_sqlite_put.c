@@ -20,7 +20,7 @@ static const ngx_comms_sqlite_member_t  ngx_comms_bus_put_members[] = {
     { "queue", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
     { "body", NGX_COMMS_SQLITE_OBJECT, 0, 0, 0 },
     { "group", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
-    { "delay", NGX_COMMS_SQLITE_INTEGER, 1, 0, NGX_COMMS_SQLITE_MAX_DELAY },
+    { "delay", NGX_COMMS_SQLITE_INTEGER, 1, 0, INT64_MAX },
     { "dedupe_id", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
     { NULL, 0, 0, 0, 0 }
 };
@@ -39,6 +39,7 @@ ngx_int_t
 ngx_comms_bus_sqlite_put(ngx_comms_sqlite_txn_t *txn, json_t *in,
     json_t **answer)
 {
+    int64_t    delay;
     ngx_str_t  queue, group, dedupe_id;
 
     if (ngx_comms_sqlite_members("put", in, ngx_comms_bus_put_members)
@@ -51,9 +52,10 @@ ngx_comms_bus_sqlite_put(ngx_comms_sqlite_txn_t *txn, json_t *in,
     group = ngx_comms_sqlite_text(in, "group");
     dedupe_id = ngx_comms_sqlite_text(in, "dedupe_id");
 
+    delay = json_integer_value(json_object_get(in, "delay"));
+
     return ngx_comms_sqlite_queue_put(txn, &queue, &group, &dedupe_id,
-                           json_object_get(in, "body"),
-                           json_integer_value(json_object_get(in, "delay")));
+                                      json_object_get(in, "body"), delay);
 }
 
 

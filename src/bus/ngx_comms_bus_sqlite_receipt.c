@@ -16,6 +16,7 @@
 #include <jansson.h>
 #include <base/ngx_comms_json.h>
 #include <sqlite/ngx_comms_sqlite_members.h>
+#include <sqlite/ngx_comms_sqlite_queue.h>
 #include <bus/ngx_comms_bus_sqlite_works.h>
 
 
@@ -52,7 +53,7 @@ static const ngx_comms_sqlite_member_t  ngx_comms_bus_remove_members[] = {
 static const ngx_comms_sqlite_member_t  ngx_comms_bus_give_back_members[] = {
     { "queue", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
     { "receipt", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
-    { "delay", NGX_COMMS_SQLITE_INTEGER, 0, 0, NGX_COMMS_SQLITE_MAX_DELAY },
+    { "delay", NGX_COMMS_SQLITE_INTEGER, 0, 0, INT64_MAX },
     { "counted", NGX_COMMS_SQLITE_BOOLEAN, 0, 0, 0 },
     { "reason", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
     { NULL, 0, 0, 0, 0 }
@@ -184,7 +185,7 @@ ngx_comms_bus_sqlite_give_back(ngx_comms_sqlite_txn_t *txn, json_t *in,
     queue = ngx_comms_sqlite_text(in, "queue");
     reason = ngx_comms_sqlite_text(in, "reason");
 
-    ngx_comms_sqlite_bind_int(st, 4, ngx_comms_sqlite_now(txn) + delay);
+    ngx_comms_sqlite_bind_int(st, 4, ngx_comms_sqlite_queue_time(txn, delay));
     ngx_comms_sqlite_bind_int(st, 5,
                               json_is_false(json_object_get(in, "counted")));
     ngx_comms_sqlite_bind_str(st, 6, (reason.len != 0) ? &reason : NULL);

@@ -295,8 +295,14 @@ ngx_comms_email_automatic(GMimeMessage *mail)
         return "null return path";
     }
 
-    value = g_mime_object_get_header(object, "Content-Type");
-    if (value != NULL && ngx_comms_email_word_is(value, "multipart/report")) {
+    /* GMime gives the Content fields to the part within the message */
+
+    object = g_mime_message_get_mime_part(mail);
+
+    if (object != NULL
+        && g_mime_content_type_is_type(g_mime_object_get_content_type(object),
+                                       "multipart", "report"))
+    {
         return "delivery report";
     }
 

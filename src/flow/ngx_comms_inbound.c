@@ -189,7 +189,8 @@ ngx_comms_inbound_find(ngx_comms_flow_t *f)
 
     t = f->ctx;
 
-    in = json_pack("{s:O, s:O, s:O, s:O*, s:O*}",
+    in = json_pack("{s:O, s:O, s:O, s:O, s:O*, s:O*}",
+                   "inbound_id", json_object_get(t->event, "inbound_id"),
                    "channel", json_object_get(t->event, "channel"),
                    "company_address",
                    json_object_get(t->event, "company_address"),
@@ -259,8 +260,6 @@ ngx_comms_inbound_orphan(ngx_comms_flow_t *f, const char *reason)
 ngx_int_t
 ngx_comms_inbound_trust(ngx_comms_flow_t *f)
 {
-    json_t              *config;
-    ngx_str_t            theirs, verified;
     ngx_comms_thread_t  *t;
 
     t = f->ctx;
@@ -269,19 +268,36 @@ ngx_comms_inbound_trust(ngx_comms_flow_t *f)
         return ngx_comms_inbound_orphan(f, "unknown sender");
     }
 
-    config = ngx_comms_project_channel(t->project,
-                                      ngx_comms_channel_by_name(&f->channel));
-
-    (void) ngx_comms_json_str(config, "credentials_id", &theirs);
-    (void) ngx_comms_json_str(t->event, "credentials_id", &verified);
-
-    if (theirs.len == 0 || theirs.len != verified.len
-        || ngx_strncmp(theirs.data, verified.data, theirs.len) != 0)
-    {
+    if (!ngx_comms_inbound_trusted(t, t->event)) {
         return ngx_comms_inbound_orphan(f, "credentials of another project");
     }
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_comms_inbound_trusted(ngx_comms_thread_t *t, json_t *event)
+{
+    json_t     *config;
+    ngx_int_t   channel;
+    ngx_str_t   name, theirs, verified;
+
+    (void) ngx_comms_json_str(event, "channel", &name);
+
+    channel = ngx_comms_channel_by_name(&name);
+
+    if (channel == NGX_ERROR) {
+        return 0;
+    }
+
+    config = ngx_comms_project_channel(t->project, channel);
+
+    (void) ngx_comms_json_str(config, "credentials_id", &theirs);
+    (void) ngx_comms_json_str(event, "credentials_id", &verified);
+
+    return theirs.len != 0 && theirs.len == verified.len
+           && ngx_strncmp(theirs.data, verified.data, theirs.len) == 0;
 }
 
 

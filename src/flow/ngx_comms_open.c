@@ -180,13 +180,14 @@ ngx_comms_open_give_up(ngx_comms_flow_t *f)
 
     label = t->ask.answer.label ? t->ask.answer.label : "ai_failed";
 
-    in = json_pack("{s:s%, s:I, s:{s:s, s:i, s:s},"
+    in = json_pack("{s:s%, s:I, s:{s:s, s:i, s:s}, s:{s:s, s:s},"
                    " s:{s:s%, s:s, s:{s:s}}}",
                    "thread_id", t->thread_id.data, t->thread_id.len,
                    "fence", (json_int_t) t->fence,
                    "set", "conversation_status", "failed",
                    "hand_off_to_human", 1,
                    "hand_off_to_human_reason", label,
+                   "channel_state", "status", "failed", "reason", label,
                    "effect", "effect_id",
                    t->ask.effect_id.data, t->ask.effect_id.len,
                    "state", "failed", "outcome", "reason", label);

@@ -217,9 +217,11 @@ ngx_comms_turn_choose(ngx_comms_flow_t *f)
             continue;
         }
 
-        /* STOP has a queue message of its own, and the AI never sees it */
+        /* these have queue messages of their own, which see to them */
 
-        if (ngx_comms_inbound_word(message) != NGX_DECLINED) {
+        if (ngx_comms_inbound_word(message) != NGX_DECLINED
+            || !ngx_comms_inbound_trusted(t, message))
+        {
             continue;
         }
 
@@ -552,7 +554,7 @@ ngx_comms_turn_reply(ngx_comms_flow_t *f)
 {
     u_char                  now[NGX_COMMS_ISO8601_LEN + 1];
     json_t                 *newest, *reply;
-    ngx_str_t               entry_id, channel, content;
+    ngx_str_t               entry_id, channel, content, company;
     ngx_comms_thread_t     *t;
     ngx_comms_ai_answer_t  *a;
 
@@ -570,20 +572,22 @@ ngx_comms_turn_reply(ngx_comms_flow_t *f)
         || ngx_comms_shorten(f->pool, &content,
                              ngx_comms_prompt_limit(t->project->config,
                                                     &channel),
-                             &content) != NGX_OK)
+                             &content) != NGX_OK
+        || ngx_comms_project_address(f->pool, t->project,
+                                     ngx_comms_channel_by_name(&channel),
+                                     &company) != NGX_OK)
     {
         return NULL;
     }
 
-    reply = json_pack("{s:s%, s:s, s:s, s:s%, s:s%, s:O, s:O, s:s, s:s%,"
+    reply = json_pack("{s:s%, s:s, s:s, s:s%, s:s%, s:s%, s:O, s:s, s:s%,"
                       " s:I, s:I, s:I, s:I}",
                       "entry_id", entry_id.data, entry_id.len,
                       "message_timestamp", now,
                       "role", "assistant",
                       "channel", channel.data, channel.len,
                       "content", content.data, content.len,
-                      "company_address",
-                      json_object_get(newest, "company_address"),
+                      "company_address", company.data, company.len,
                       "person_address",
                       json_object_get(newest, "person_address"),
                       "status", "pending",

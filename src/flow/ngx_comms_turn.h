@@ -27,6 +27,9 @@ ngx_int_t ngx_comms_inbound_consent_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_inbound_heed(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_inbound_heed_done(ngx_comms_flow_t *f);
 
+/* 1 when it was verified with the credentials that the project uses */
+ngx_uint_t ngx_comms_inbound_trusted(ngx_comms_thread_t *t, json_t *event);
+
 /* a word about consent: 1 STOP, 0 START, NGX_DECLINED neither */
 ngx_int_t ngx_comms_inbound_word(json_t *event);
 

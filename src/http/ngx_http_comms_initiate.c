@@ -10,7 +10,8 @@
  *
  * The answer is sent after the commit of the accept, never before.  A request
  * that was accepted before is answered before limits are counted, so that a
- * caller who did not get the answer can always ask again.
+ * caller who did not get the answer can always ask again.  A caller who goes
+ * away meanwhile is noticed only when he is answered or held by "Prefer".
  *
  * Two equal requests at once both pass admit; the second accept then finds
  * the first (NGX_DECLINED) and is answered like any repetition.
@@ -23,13 +24,10 @@
 #include <base/ngx_comms_json.h>
 
 
-#define NGX_HTTP_COMMS_MINUTE       60
-#define NGX_HTTP_COMMS_DAY          86400
 #define NGX_HTTP_COMMS_MAX_MESSAGE  256
 
-/* seconds after which a refused caller may come again */
+/* seconds after which a caller may come again */
 #define NGX_HTTP_COMMS_RETRY_STORE  1
-#define NGX_HTTP_COMMS_RETRY_OPEN   60
 
 
 static ngx_int_t ngx_http_comms_initiate_refuse_early(ngx_http_request_t *r);
@@ -47,12 +45,6 @@ static void ngx_http_comms_initiate_admit(ngx_http_request_t *r,
     ngx_http_comms_initiate_t *in);
 static void ngx_http_comms_initiate_admitted(ngx_http_request_t *r,
     void *data, ngx_int_t rc, json_t *answer);
-static ngx_int_t ngx_http_comms_initiate_limits(ngx_http_request_t *r,
-    ngx_http_comms_initiate_t *in, int64_t open,
-    ngx_http_comms_error_t *error);
-static ngx_int_t ngx_http_comms_initiate_rate(ngx_http_request_t *r,
-    ngx_http_comms_initiate_t *in, const char *prefix, ngx_uint_t limit,
-    ngx_uint_t window, ngx_http_comms_error_t *error);
 static void ngx_http_comms_initiate_accept(ngx_http_request_t *r,
     ngx_http_comms_initiate_t *in);
 static void ngx_http_comms_initiate_accepted(ngx_http_request_t *r,
@@ -190,11 +182,6 @@ ngx_http_comms_initiate_body(ngx_http_request_t *r)
     }
 
     if (rc == NGX_DONE) {
-        return;
-    }
-
-    if (ngx_http_comms_await_client(r) != NGX_OK) {
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 
@@ -512,85 +499,6 @@ ngx_http_comms_initiate_admitted(ngx_http_request_t *r, void *data,
     }
 
     ngx_http_comms_initiate_accept(r, in);
-}
-
-
-static ngx_int_t
-ngx_http_comms_initiate_limits(ngx_http_request_t *r,
-    ngx_http_comms_initiate_t *in, int64_t open,
-    ngx_http_comms_error_t *error)
-{
-    ngx_comms_project_t  *project;
-
-    project = in->project;
-
-    if (project->concurrent_conversations != 0
-        && open >= (int64_t) project->concurrent_conversations)
-    {
-        ngx_http_comms_refuse(error, NGX_HTTP_TOO_MANY_REQUESTS,
-                              "RATE_LIMIT_EXCEEDED",
-                              "The project has as many open conversations as "
-                              "concurrent_conversations allows");
-        error->retry_after = NGX_HTTP_COMMS_RETRY_OPEN;
-
-        return NGX_DECLINED;
-    }
-
-    if (ngx_http_comms_initiate_rate(r, in, "minute",
-                                     project->requests_per_minute,
-                                     NGX_HTTP_COMMS_MINUTE, error)
-        != NGX_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    return ngx_http_comms_initiate_rate(r, in, "day",
-                                        project->requests_per_day,
-                                        NGX_HTTP_COMMS_DAY, error);
-}
-
-
-static ngx_int_t
-ngx_http_comms_initiate_rate(ngx_http_request_t *r,
-    ngx_http_comms_initiate_t *in, const char *prefix, ngx_uint_t limit,
-    ngx_uint_t window, ngx_http_comms_error_t *error)
-{
-    ngx_str_t   key;
-    ngx_uint_t  retry_after;
-
-    if (limit == 0) {
-        return NGX_OK;
-    }
-
-    key.len = ngx_strlen(prefix) + in->start.company_id.len
-              + in->start.project_id.len + 2;
-
-    key.data = ngx_pnalloc(r->pool, key.len);
-
-    /* limits must not stop the product */
-
-    if (key.data == NULL) {
-        return NGX_OK;
-    }
-
-    ngx_sprintf(key.data, "%s:%V#%V", prefix, &in->start.company_id,
-                &in->start.project_id);
-
-    if (ngx_comms_limiter_take(in->engine->zone, &key, limit, window,
-                               &retry_after)
-        != NGX_DECLINED)
-    {
-        return NGX_OK;
-    }
-
-    ngx_http_comms_refuse(error, NGX_HTTP_TOO_MANY_REQUESTS,
-                          "RATE_LIMIT_EXCEEDED",
-                          window == NGX_HTTP_COMMS_MINUTE
-                              ? "The project's requests_per_minute are used up"
-                              : "The project's requests_per_day are used up");
-    error->retry_after = retry_after;
-
-    return NGX_DECLINED;
 }
 
 

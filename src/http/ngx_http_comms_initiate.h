@@ -45,6 +45,11 @@ json_t *ngx_http_comms_initiate_accept_in(ngx_pool_t *pool,
  */
 json_t *ngx_http_comms_initiate_summary(json_t *document);
 
+/* NGX_OK, or NGX_DECLINED with the error; "open": conversations now */
+ngx_int_t ngx_http_comms_initiate_limits(ngx_http_request_t *r,
+    ngx_http_comms_initiate_t *in, int64_t open,
+    ngx_http_comms_error_t *error);
+
 /* names of the channels in the set, in a new array; NULL: memory */
 json_t *ngx_http_comms_channel_list(ngx_uint_t channels);
 

@@ -177,7 +177,8 @@ ngx_http_comms_wait(ngx_http_request_t *r, ngx_str_t *thread_id,
     }
 
     w->await = ngx_http_comms_await_create(r, w);
-    if (w->await == NULL) {
+
+    if (w->await == NULL || ngx_http_comms_await_client(r) != NGX_OK) {
         goto failed;
     }
 

@@ -155,10 +155,7 @@ ngx_http_comms_webhook_body(ngx_http_request_t *r)
     in->provider = lcf->webhook;
     in->await = ngx_http_comms_await_create(r, in);
 
-    if (in->await == NULL
-        || ngx_http_comms_webhook_read(r, in) != NGX_OK
-        || ngx_http_comms_await_client(r) != NGX_OK)
-    {
+    if (in->await == NULL || ngx_http_comms_webhook_read(r, in) != NGX_OK) {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }

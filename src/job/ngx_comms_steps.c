@@ -505,8 +505,8 @@ static ngx_int_t
 ngx_comms_flow_reason(ngx_comms_flow_t *f, const char *words,
     ngx_str_t *code)
 {
-    u_char  ch, *p;
     size_t  i, len, n;
+    u_char  ch, *p;
 
     len = ngx_strlen(words);
     n = (code != NULL) ? ngx_min(code->len, NGX_COMMS_FLOW_MAX_CODE) : 0;

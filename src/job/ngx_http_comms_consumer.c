@@ -342,8 +342,8 @@ ngx_http_comms_consumer_received(ngx_comms_op_t *op)
 static void
 ngx_http_comms_consumer_take(ngx_http_comms_consumer_t *cn, json_t *answer)
 {
-    size_t       i, n;
     json_t      *messages;
+    size_t       i, n;
     ngx_msec_t   held_until;
 
     messages = json_object_get(answer, "messages");

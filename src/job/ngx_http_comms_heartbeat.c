@@ -181,8 +181,8 @@ ngx_http_comms_heartbeat_receipts(ngx_http_comms_consumer_t *cn)
 static void
 ngx_http_comms_heartbeat_sent(ngx_comms_op_t *op)
 {
-    size_t                      i;
     json_t                     *lost;
+    size_t                      i;
     ngx_http_comms_consumer_t  *cn;
 
     cn = op->data;

@@ -626,8 +626,8 @@ ngx_http_comms_job_log(ngx_log_t *log, u_char *buf, size_t len)
     u_char                      *p;
     ngx_log_t                   *l;
     ngx_comms_flow_t            *f;
-    ngx_http_request_t          *r;
     ngx_http_log_ctx_t          *ctx;
+    ngx_http_request_t          *r;
     ngx_http_upstream_t         *u;
     ngx_http_comms_job_state_t  *s;
 

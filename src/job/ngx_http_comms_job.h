@@ -44,11 +44,11 @@ typedef struct ngx_http_comms_call_s  ngx_http_comms_call_t;
 
 
 struct ngx_comms_job_s {
-    ngx_http_request_t    *request;      /* NULL once it is gone */
-    ngx_comms_flow_t      *flow;         /* NULL once it is over */
-    ngx_array_t           *providers;    /* of ngx_http_comms_provider_t */
-    ngx_http_comms_call_t *call;         /* in flight, or NULL */
-    unsigned               broken:1;     /* nginx ran out of memory inside a
+    ngx_http_request_t     *request;     /* NULL once it is gone */
+    ngx_comms_flow_t       *flow;        /* NULL once it is over */
+    ngx_array_t            *providers;   /* of ngx_http_comms_provider_t */
+    ngx_http_comms_call_t  *call;        /* in flight, or NULL */
+    unsigned                broken:1;    /* nginx ran out of memory inside a
                                             subrequest's creation */
 };
 

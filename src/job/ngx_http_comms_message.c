@@ -289,8 +289,8 @@ ngx_http_comms_message_retry(ngx_http_comms_message_t *m, ngx_comms_flow_t *f)
 static ngx_msec_t
 ngx_http_comms_message_backoff(ngx_uint_t receive_count)
 {
-    ngx_uint_t  n;
     ngx_msec_t  most;
+    ngx_uint_t  n;
 
     n = ngx_min(receive_count - 1, NGX_HTTP_COMMS_BACKOFF_STEPS);
     most = ngx_min((ngx_msec_t) NGX_HTTP_COMMS_BACKOFF_FIRST << n,

@@ -18,10 +18,6 @@
 #include <sqlite/ngx_comms_sqlite.h>
 
 
-/* how long anything may be made to wait in a queue, ms: seven days */
-#define NGX_COMMS_SQLITE_MAX_DELAY  604800000
-
-
 typedef enum {
     NGX_COMMS_SQLITE_NAME = 0,     /* a string that is not empty */
     NGX_COMMS_SQLITE_TEXT,         /* any string */

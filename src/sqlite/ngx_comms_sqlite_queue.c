@@ -24,13 +24,13 @@ static ngx_int_t ngx_comms_sqlite_queue_forget(ngx_comms_sqlite_txn_t *txn);
 
 
 #define NGX_COMMS_SQLITE_QUEUE_MEMORY  ((int64_t) 30 * 86400 * 1000)
+#define NGX_COMMS_SQLITE_QUEUE_DELAY   ((int64_t) 7 * 86400 * 1000)
 
 
 ngx_int_t
 ngx_comms_sqlite_queue_put(ngx_comms_sqlite_txn_t *txn, ngx_str_t *queue,
     ngx_str_t *group, ngx_str_t *dedupe_id, json_t *body, int64_t delay)
 {
-    int64_t        now;
     ngx_int_t      rc;
     sqlite3_stmt  *st;
 
@@ -49,13 +49,11 @@ ngx_comms_sqlite_queue_put(ngx_comms_sqlite_txn_t *txn, ngx_str_t *queue,
         return NGX_ERROR;
     }
 
-    now = ngx_comms_sqlite_now(txn);
-
     ngx_comms_sqlite_bind_str(st, 1, queue);
     ngx_comms_sqlite_bind_str(st, 2, group);
     ngx_comms_sqlite_bind_json(st, 3, body);
-    ngx_comms_sqlite_bind_int(st, 4, now);
-    ngx_comms_sqlite_bind_int(st, 5, now + delay);
+    ngx_comms_sqlite_bind_int(st, 4, ngx_comms_sqlite_now(txn));
+    ngx_comms_sqlite_bind_int(st, 5, ngx_comms_sqlite_queue_time(txn, delay));
 
     if (ngx_comms_sqlite_execute(txn, st) != NGX_OK) {
         return NGX_ERROR;
@@ -66,6 +64,14 @@ ngx_comms_sqlite_queue_put(ngx_comms_sqlite_txn_t *txn, ngx_str_t *queue,
     ngx_comms_sqlite_notice(txn, NGX_COMMS_NOTICE_QUEUE, queue);
 
     return NGX_OK;
+}
+
+
+int64_t
+ngx_comms_sqlite_queue_time(ngx_comms_sqlite_txn_t *txn, int64_t delay)
+{
+    return ngx_comms_sqlite_now(txn)
+           + ngx_min(delay, NGX_COMMS_SQLITE_QUEUE_DELAY);
 }
 
 

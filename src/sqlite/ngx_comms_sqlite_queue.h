@@ -25,5 +25,12 @@ ngx_int_t ngx_comms_sqlite_queue_put(ngx_comms_sqlite_txn_t *txn,
     ngx_str_t *queue, ngx_str_t *group, ngx_str_t *dedupe_id, json_t *body,
     int64_t delay);
 
+/*
+ * When a message is visible that is to wait so many ms from now.  A provider
+ * may have named the delay, and may have named any number: a week is all.
+ */
+int64_t ngx_comms_sqlite_queue_time(ngx_comms_sqlite_txn_t *txn,
+    int64_t delay);
+
 
 #endif /* _NGX_COMMS_SQLITE_QUEUE_H_INCLUDED_ */

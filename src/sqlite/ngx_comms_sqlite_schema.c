@@ -23,6 +23,10 @@
  * however long the thread has grown.  "threads" keeps its rowid, because its
  * rows are large and would make the tree deep.
  *
+ * The key of a table WITHOUT ROWID is declared first, in its order: where it
+ * is not, integrity_check of SQLite 3.40 reads other columns than it means to
+ * and reports rows that are well.
+ *
  * "thread_counts" is kept by triggers: counting a project's threads must cost
  * the same for the first and the millionth.
  */
@@ -101,12 +105,12 @@ static const char  *ngx_comms_sqlite_migrations[] = {
     "END;"
 
     "CREATE TABLE address_pairs ("
-    "    channel          TEXT NOT NULL,"
     "    company_address  TEXT NOT NULL,"
     "    person_address   TEXT NOT NULL,"
+    "    channel          TEXT NOT NULL,"
+    "    created_at       INTEGER NOT NULL,"
     "    thread_id        TEXT NOT NULL,"
     "    company_id       TEXT NOT NULL,"
-    "    created_at       INTEGER NOT NULL,"
     "    PRIMARY KEY (company_address, person_address, channel, created_at,"
     "        thread_id)"
     ") WITHOUT ROWID;"
@@ -154,6 +158,9 @@ static const char  *ngx_comms_sqlite_migrations[] = {
     "CREATE INDEX inbound_waiting"
     "    ON inbound (company_address, person_address, channel)"
     "    WHERE state = 'waiting';"
+    "CREATE INDEX inbound_bound"
+    "    ON inbound (thread_id)"
+    "    WHERE state = 'waiting' AND thread_id IS NOT NULL;"
 
     "CREATE TABLE effects ("
     "    thread_id        TEXT NOT NULL,"

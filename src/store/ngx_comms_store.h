@@ -78,8 +78,10 @@ struct ngx_comms_store_s {
      * "thread_id" (from a verified reply token), by address pair (the newest
      * thread with it).  In each case the sender must be one of the thread's
      * person addresses.
+     * With "inbound_id" that message is bound to the thread found: from then
+     * on it waits for this thread alone, whatever its address pair.
      * in   {"channel", "company_address", "person_address",
-     *       "message_ids"?: [], "replied_to"?, "thread_id"?}
+     *       "message_ids"?: [], "replied_to"?, "thread_id"?, "inbound_id"?}
      * out  {"thread_id", "company_id", "project_id", "by":
      *       "message_id" | "token" | "pair"}; NGX_DECLINED: none.
      */
@@ -87,11 +89,14 @@ struct ngx_comms_store_s {
 
     /*
      * Takes a thread for one turn: raises its fence by one and reads all
-     * that the turn needs.
+     * that the turn needs (a backend may leave the newest inbound messages
+     * to the next turn when there are very many).
      * in   {"thread_id", "history": how many of the newest messages}
      * out  {"fence", "record": header,
-     *       "inbound": waiting inbound messages of all address pairs of the
-     *           thread, oldest first, each as it was kept,
+     *       "inbound": waiting inbound messages, oldest first, each as it
+     *           was kept: those bound to the thread, and those not yet bound
+     *           that nothing but their address pair links, where the thread
+     *           is the newest of that pair,
      *       "unsent": messages of the record with a "turn_id" and the status
      *           "pending", oldest first,
      *       "effects": effects of the thread in state "intent",
@@ -105,32 +110,40 @@ struct ngx_comms_store_s {
      * in   {"thread_id", "effect_id", "kind": "ai" | "send" | "publish",
      *       "detail": {}, "fence"?: must be the thread's,
      *       "person_address"?: must not be opted out of the company}
+     * Asked in this order: fence, written before, opted out.
      * NGX_OK        go ahead
      * NGX_DECLINED  it was written before; out = {"effect": {"effect_id",
      *               "state": "intent" | "done" | "failed" | "unknown",
      *               "intended_at" (ms), "age" (ms), "detail", "outcome"}}
-     * NGX_ABORT     refused; out = {"refused": "fence" | "opted_out"}
+     * NGX_ABORT     refused; out = {"refused": "fence" | "opted_out"};
+     *               a thread that does not exist has no fence
      */
     ngx_comms_store_op_pt   intend;
 
     /*
      * Removes an intent that surely had no effect, so that the next attempt
-     * may intend again.
+     * may intend again.  An effect that is settled stays.
      * in   {"thread_id", "effect_id"}
+     * NGX_OK, also when there is no such intent.
      */
     ngx_comms_store_op_pt   withdraw;
 
     /*
-     * Records what happened, in one durable step.
+     * Records what happened, in one durable step.  The same record again
+     * changes nothing but version and updated_at.
      * in   {"thread_id",
      *       "fence"?: must be the thread's,
      *       "effect"?: {"effect_id", "state", "outcome"},
      *       "set"?: header attributes to replace,
      *       "channel_state"?: {"channel", "status": "pending" | "sent" |
-     *           "failed" | "unknown" | "cancelled", "reason"?},
+     *           "failed" | "unknown" | "cancelled", "reason"?}; "channel"
+     *           null means all of the thread's channels,
      *       "messages"?: [messages; one with a known entry_id is updated
      *           with the members given, else it is appended],
      *       "inbound_done"?: [inbound_ids], "turn_id"?}
+     * The reason of a channel's state is kept in "channel_reasons".  An
+     * effect that was not intended, or withdrawn, is written down all the
+     * same.  A notice (NGX_COMMS_NOTICE_THREAD) goes to all workers.
      * out  {"channel_states": {channel: status}}
      * NGX_OK; NGX_ABORT: an older fence, nothing was written;
      * NGX_DECLINED: no such thread.
@@ -140,6 +153,7 @@ struct ngx_comms_store_s {
     /*
      * Sets inbound messages aside that belong to no thread.
      * in   {"inbound_id", "reason"}
+     * NGX_OK, also when it is not waiting any more.
      */
     ngx_comms_store_op_pt   orphan;
 
@@ -194,7 +208,12 @@ struct ngx_comms_store_s {
 /*
  * Attributes that the store derives by itself in "accept": created_at,
  * updated_at, version 1, fence 0, channel_states with "pending" for each of
- * channel_method.  "record" raises version and updated_at.
+ * channel_method; conversation_status "queued" unless the record says another.
+ * "record" raises version and updated_at, "claim" version.
+ * These, the ids and "messages" cannot be "set"; conversation_status can.
+ *
+ * An input that lacks a member, or has one of a wrong type, is a mistake of
+ * ours: NGX_ERROR, and an alert in the log that names the member.
  */
 
 

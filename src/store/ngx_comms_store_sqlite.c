@@ -134,7 +134,7 @@ static void
 ngx_comms_store_sqlite_op_find(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_find, 0, in,
+    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_find, 1, in,
                           op);
 }
 

@@ -24,6 +24,8 @@
 #define NGX_COMMS_STORE_SQLITE_MAX_REFERENCES  64
 
 
+static ngx_int_t ngx_comms_store_sqlite_bind(ngx_comms_sqlite_txn_t *txn,
+    json_t *in, json_t *found);
 static ngx_int_t ngx_comms_store_sqlite_by_mails(ngx_comms_sqlite_txn_t *txn,
     json_t *in, json_t **answer);
 static ngx_int_t ngx_comms_store_sqlite_by_mail(ngx_comms_sqlite_txn_t *txn,
@@ -46,9 +48,10 @@ static const ngx_comms_sqlite_member_t  ngx_comms_store_find_members[] = {
     { "channel", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
     { "company_address", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
     { "person_address", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
-    { "message_ids", NGX_COMMS_SQLITE_NAMES, 1, 0, 0 },
+    { "message_ids", NGX_COMMS_SQLITE_ARRAY, 1, 0, 0 },
     { "replied_to", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
     { "thread_id", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
+    { "inbound_id", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
     { NULL, 0, 0, 0, 0 }
 };
 
@@ -80,12 +83,45 @@ ngx_comms_store_sqlite_find(ngx_comms_sqlite_txn_t *txn, json_t *in,
     for (i = 0; i < n; i++) {
         rc = ngx_comms_store_sqlite_signs[i](txn, in, answer);
 
+        if (rc == NGX_OK) {
+            return ngx_comms_store_sqlite_bind(txn, in, *answer);
+        }
+
         if (rc != NGX_DECLINED) {
             return rc;
         }
     }
 
     return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_comms_store_sqlite_bind(ngx_comms_sqlite_txn_t *txn, json_t *in,
+    json_t *found)
+{
+    ngx_str_t      inbound_id, thread_id;
+    sqlite3_stmt  *st;
+
+    inbound_id = ngx_comms_sqlite_text(in, "inbound_id");
+
+    if (inbound_id.len == 0) {
+        return NGX_OK;
+    }
+
+    st = ngx_comms_sqlite_prepare(txn,
+        "UPDATE inbound SET thread_id = ?2"
+        " WHERE inbound_id = ?1 AND state = 'waiting'");
+    if (st == NULL) {
+        return NGX_ERROR;
+    }
+
+    thread_id = ngx_comms_sqlite_text(found, "thread_id");
+
+    ngx_comms_sqlite_bind_str(st, 1, &inbound_id);
+    ngx_comms_sqlite_bind_str(st, 2, &thread_id);
+
+    return ngx_comms_sqlite_execute(txn, st);
 }
 
 
@@ -107,6 +143,10 @@ ngx_comms_store_sqlite_by_mails(ngx_comms_sqlite_txn_t *txn, json_t *in,
         }
 
         message_id = ngx_comms_json_view(id);
+
+        if (message_id.len == 0) {
+            continue;
+        }
 
         rc = ngx_comms_store_sqlite_by_mail(txn, &message_id,
                                             &person_address, answer);

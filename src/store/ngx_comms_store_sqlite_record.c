@@ -38,8 +38,10 @@ static ngx_int_t ngx_comms_store_sqlite_record_set(json_t *set,
     ngx_comms_store_sqlite_row_t *row);
 static ngx_int_t ngx_comms_store_sqlite_record_channel(json_t *state,
     ngx_comms_store_sqlite_row_t *row);
+static ngx_int_t ngx_comms_store_sqlite_record_state(json_t *state,
+    const char *channel, ngx_comms_store_sqlite_row_t *row);
 static ngx_int_t ngx_comms_store_sqlite_record_reason(json_t *state,
-    json_t *rest);
+    const char *channel, json_t *rest);
 static ngx_int_t ngx_comms_store_sqlite_record_messages(
     ngx_comms_sqlite_txn_t *txn, json_t *in);
 static ngx_int_t ngx_comms_store_sqlite_record_inbound(
@@ -65,7 +67,7 @@ static const ngx_comms_sqlite_member_t  ngx_comms_store_record_members[] = {
 
 
 static const ngx_comms_sqlite_member_t  ngx_comms_store_state_members[] = {
-    { "channel", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
+    { "channel", NGX_COMMS_SQLITE_NAME, 1, 0, 0 },
     { "status", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
     { "reason", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
     { NULL, 0, 0, 0, 0 }
@@ -270,7 +272,8 @@ static ngx_int_t
 ngx_comms_store_sqlite_record_channel(json_t *state,
     ngx_comms_store_sqlite_row_t *row)
 {
-    const char  *channel;
+    json_t      *was;
+    const char  *channel, *one;
 
     if (ngx_comms_sqlite_members("record channel_state", state,
                                  ngx_comms_store_state_members)
@@ -279,8 +282,28 @@ ngx_comms_store_sqlite_record_channel(json_t *state,
         return NGX_ERROR;
     }
 
-    channel = json_string_value(json_object_get(state, "channel"));
+    one = json_string_value(json_object_get(state, "channel"));
 
+    if (one != NULL) {
+        return ngx_comms_store_sqlite_record_state(state, one, row);
+    }
+
+    json_object_foreach(row->channel_states, channel, was) {
+        if (ngx_comms_store_sqlite_record_state(state, channel, row)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_comms_store_sqlite_record_state(json_t *state, const char *channel,
+    ngx_comms_store_sqlite_row_t *row)
+{
     if (json_object_set(row->channel_states, channel,
                         json_object_get(state, "status"))
         != 0)
@@ -288,19 +311,18 @@ ngx_comms_store_sqlite_record_channel(json_t *state,
         return NGX_ERROR;
     }
 
-    return ngx_comms_store_sqlite_record_reason(state, row->rest);
+    return ngx_comms_store_sqlite_record_reason(state, channel, row->rest);
 }
 
 
 /* a channel's reason goes with its state: a new state without one has none */
 
 static ngx_int_t
-ngx_comms_store_sqlite_record_reason(json_t *state, json_t *rest)
+ngx_comms_store_sqlite_record_reason(json_t *state, const char *channel,
+    json_t *rest)
 {
-    json_t      *reasons;
-    const char  *channel;
+    json_t  *reasons;
 
-    channel = json_string_value(json_object_get(state, "channel"));
     reasons = json_object_get(rest, "channel_reasons");
 
     if (!ngx_comms_sqlite_has(state, "reason")) {

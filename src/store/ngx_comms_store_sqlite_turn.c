@@ -107,12 +107,26 @@ ngx_comms_store_sqlite_waiting(ngx_comms_sqlite_txn_t *txn,
     sqlite3_stmt  *st;
 
     st = ngx_comms_sqlite_prepare(txn,
-        "SELECT i.event FROM address_pairs p JOIN inbound i"
+        "SELECT event FROM ("
+        " SELECT i.event AS event, i.received_at AS at, i.inbound_id AS id"
+        " FROM inbound i INDEXED BY inbound_bound"
+        " WHERE i.state = 'waiting' AND i.thread_id = ?1"
+        " UNION ALL"
+        " SELECT i.event, i.received_at, i.inbound_id"
+        " FROM address_pairs p JOIN inbound i INDEXED BY inbound_waiting"
         " ON i.company_address = p.company_address"
         " AND i.person_address = p.person_address"
         " AND i.channel = p.channel AND i.state = 'waiting'"
-        " WHERE p.thread_id = ?1"
-        " ORDER BY i.received_at, i.inbound_id LIMIT ?2");
+        " WHERE p.thread_id = ?1 AND i.thread_id IS NULL"
+        " AND json_extract(i.event, '$.message_ids[0]') IS NULL"
+        " AND json_extract(i.event, '$.replied_to') IS NULL"
+        " AND json_extract(i.event, '$.reply_token') IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM address_pairs q"
+        "     WHERE q.company_address = p.company_address"
+        "     AND q.person_address = p.person_address"
+        "     AND q.channel = p.channel"
+        "     AND (q.created_at, q.thread_id) > (p.created_at, p.thread_id))"
+        ") ORDER BY at, id LIMIT ?2");
     if (st == NULL) {
         return NULL;
     }
