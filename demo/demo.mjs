@@ -22,8 +22,8 @@ import * as sendgrid from '../t/standins/sendgrid.mjs';
 import { post } from '../t/standins/server.mjs';
 import * as twilio from '../t/standins/twilio.mjs';
 import { MODULE, Nginx, freePort, listens, until } from '../t/lib/nginx.mjs';
-import { ADA, AI_KEY, API_KEY, COMPANY, INBOUND, MAIL_KEY, SID, TOKEN, project,
-    request, secrets } from '../t/lib/world.mjs';
+import { ADA, AI_KEY, API_KEY, COMPANY, INBOUND, MAIL_KEY, SID, TEMPLATE, TOKEN,
+    project, request, secrets } from '../t/lib/world.mjs';
 
 const ONCE = process.argv.includes('--once');
 const PORT = 8080;
@@ -42,6 +42,7 @@ async function main() {
     const ai = await intelligence();
     const tw = await twilio.start({
         accounts: { [SID]: { token: TOKEN } },
+        templates: { [TEMPLATE]: '{{2}}' },
         onmessage: (m) => heard(channelOf(m.to), 'Acme Care', 'Ada', m.text),
     });
 

@@ -75,6 +75,9 @@ char *ngx_http_comms_conf_jobs(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_comms_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* postconfiguration: what such locations need of the phases */
+ngx_int_t ngx_http_comms_conf_phases(ngx_conf_t *cf);
+
 /* the checks and settings of such locations, when they are merged */
 char *ngx_http_comms_conf_merge_body(ngx_conf_t *cf,
     ngx_http_comms_loc_conf_t *lcf);

@@ -12,7 +12,8 @@
  * instead of it, by "Content-Length" or while the chunks are read.  Both ways
  * lead through the error pages of the location, so the location is made its
  * own error page for 413: the handler runs once more, sees the status in
- * r->err_status and answers in the form of the API.  An "error_page 413" of
+ * r->err_status and answers in the form of the API (the phase handler set
+ * here clears its way under HTTP/2).  An "error_page 413" of
  * the operator's takes precedence.
  */
 
@@ -300,6 +301,32 @@ ngx_http_comms_conf_merge_body(ngx_conf_t *cf, ngx_http_comms_loc_conf_t *lcf)
     }
 
     return ngx_http_comms_conf_too_large(cf, clcf);
+}
+
+
+ngx_int_t
+ngx_http_comms_conf_phases(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt         *h;
+    ngx_http_core_main_conf_t   *cmcf;
+    ngx_http_comms_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_comms_module);
+
+    if (!mcf->enabled) {
+        return NGX_OK;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_SERVER_REWRITE_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_comms_too_large_handler;
+
+    return NGX_OK;
 }
 
 

@@ -210,7 +210,7 @@ static ngx_command_t  ngx_http_comms_commands[] = {
 
 static ngx_http_module_t  ngx_http_comms_module_ctx = {
     NULL,                                  /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_comms_conf_phases,            /* postconfiguration */
 
     ngx_http_comms_create_main_conf,       /* create main configuration */
     ngx_http_comms_init_main_conf,         /* init main configuration */

@@ -2,9 +2,9 @@
 /*
  * Copyright (C) the ngx_http_comms_module authors
  *
- * How much is in the queues.  Both counts go over an index that holds all
- * they need; a queue that holds nothing, and has no dead letters, is not
- * named.
+ * How much is in the queues.  A queue's messages are counted as they come and
+ * go; only those that are invisible now are counted here, since time makes
+ * them visible.  So a backlog, which is when people look, costs nothing.
  */
 
 
@@ -15,24 +15,53 @@
 #include <bus/ngx_comms_bus_sqlite_works.h>
 
 
-static ngx_int_t ngx_comms_bus_sqlite_living(ngx_comms_sqlite_txn_t *txn,
-    json_t *queues);
-static ngx_int_t ngx_comms_bus_sqlite_dead(ngx_comms_sqlite_txn_t *txn,
-    json_t *queues);
+static json_t *ngx_comms_bus_sqlite_depth(sqlite3_stmt *st);
 
 
 ngx_int_t
 ngx_comms_bus_sqlite_depths(ngx_comms_sqlite_txn_t *txn, json_t *in,
     json_t **answer)
 {
-    json_t  *queues;
+    json_t        *queues;
+    ngx_int_t      rc;
+    sqlite3_stmt  *st;
+
+    st = ngx_comms_sqlite_prepare(txn,
+        "SELECT c.queue, c.living, c.dead,"
+        " (SELECT count(*) FROM queue_messages m"
+        "  WHERE m.queue = c.queue AND m.visible_at > ?1 AND m.held = 1),"
+        " (SELECT count(*) FROM queue_messages m"
+        "  WHERE m.queue = c.queue AND m.visible_at > ?1 AND m.held = 0),"
+        " (SELECT max(0, ?1 - min(m.visible_at)) FROM queue_messages m"
+        "  WHERE m.queue = c.queue)"
+        " FROM queue_counts c");
 
     queues = json_object();
 
-    if (queues == NULL
-        || ngx_comms_bus_sqlite_living(txn, queues) != NGX_OK
-        || ngx_comms_bus_sqlite_dead(txn, queues) != NGX_OK)
-    {
+    if (st == NULL || queues == NULL) {
+        json_decref(queues);
+        return NGX_ERROR;
+    }
+
+    ngx_comms_sqlite_bind_int(st, 1, ngx_comms_sqlite_now(txn));
+
+    for ( ;; ) {
+        rc = ngx_comms_sqlite_step(txn, st);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        if (json_object_set_new(queues, (char *) sqlite3_column_text(st, 0),
+                                ngx_comms_bus_sqlite_depth(st))
+            != 0)
+        {
+            (void) sqlite3_reset(st);
+            break;
+        }
+    }
+
+    if (rc != NGX_DONE) {
         json_decref(queues);
         return NGX_ERROR;
     }
@@ -43,91 +72,22 @@ ngx_comms_bus_sqlite_depths(ngx_comms_sqlite_txn_t *txn, json_t *in,
 }
 
 
-static ngx_int_t
-ngx_comms_bus_sqlite_living(ngx_comms_sqlite_txn_t *txn, json_t *queues)
+static json_t *
+ngx_comms_bus_sqlite_depth(sqlite3_stmt *st)
 {
-    json_t        *depths;
-    ngx_int_t      rc;
-    sqlite3_stmt  *st;
+    json_int_t  living, dead, in_flight, delayed, age;
 
-    st = ngx_comms_sqlite_prepare(txn,
-        "SELECT queue, sum(visible_at <= ?1),"
-        " sum(visible_at > ?1 AND held = 1),"
-        " sum(visible_at > ?1 AND held = 0), max(0, ?1 - min(visible_at))"
-        " FROM queue_messages GROUP BY queue");
-    if (st == NULL) {
-        return NGX_ERROR;
-    }
+    living = sqlite3_column_int64(st, 1);
+    dead = sqlite3_column_int64(st, 2);
+    in_flight = sqlite3_column_int64(st, 3);
+    delayed = sqlite3_column_int64(st, 4);
 
-    ngx_comms_sqlite_bind_int(st, 1, ngx_comms_sqlite_now(txn));
+    /* of an empty queue it is NULL, which reads as 0 */
 
-    for ( ;; ) {
-        rc = ngx_comms_sqlite_step(txn, st);
+    age = sqlite3_column_int64(st, 5);
 
-        if (rc != NGX_OK) {
-            return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
-        }
-
-        depths = json_pack("{s:o, s:o, s:o, s:i, s:o}",
-                           "ready", ngx_comms_sqlite_column(st, 1),
-                           "in_flight", ngx_comms_sqlite_column(st, 2),
-                           "delayed", ngx_comms_sqlite_column(st, 3),
-                           "dead", 0,
-                           "oldest_ready_age",
-                           ngx_comms_sqlite_column(st, 4));
-
-        if (json_object_set_new(queues, (char *) sqlite3_column_text(st, 0),
-                                depths)
-            != 0)
-        {
-            (void) sqlite3_reset(st);
-            return NGX_ERROR;
-        }
-    }
-}
-
-
-static ngx_int_t
-ngx_comms_bus_sqlite_dead(ngx_comms_sqlite_txn_t *txn, json_t *queues)
-{
-    json_t        *depths;
-    ngx_int_t      rc;
-    const char    *queue;
-    sqlite3_stmt  *st;
-
-    st = ngx_comms_sqlite_prepare(txn,
-        "SELECT queue, count(*) FROM dead_letters GROUP BY queue");
-    if (st == NULL) {
-        return NGX_ERROR;
-    }
-
-    for ( ;; ) {
-        rc = ngx_comms_sqlite_step(txn, st);
-
-        if (rc != NGX_OK) {
-            return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
-        }
-
-        queue = (const char *) sqlite3_column_text(st, 0);
-        depths = json_object_get(queues, queue);
-
-        if (depths == NULL) {
-            depths = json_pack("{s:i, s:i, s:i, s:i, s:i}",
-                               "ready", 0, "in_flight", 0, "delayed", 0,
-                               "dead", 0, "oldest_ready_age", 0);
-
-            if (json_object_set_new(queues, queue, depths) != 0) {
-                (void) sqlite3_reset(st);
-                return NGX_ERROR;
-            }
-        }
-
-        if (json_object_set_new(depths, "dead",
-                                ngx_comms_sqlite_column(st, 1))
-            != 0)
-        {
-            (void) sqlite3_reset(st);
-            return NGX_ERROR;
-        }
-    }
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}",
+                     "ready", living - in_flight - delayed,
+                     "in_flight", in_flight, "delayed", delayed,
+                     "dead", dead, "oldest_ready_age", age);
 }

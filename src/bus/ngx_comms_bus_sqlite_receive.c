@@ -240,8 +240,8 @@ ngx_comms_bus_sqlite_hide(ngx_comms_sqlite_txn_t *txn, int64_t id,
 static json_t *
 ngx_comms_bus_sqlite_message(json_t *row)
 {
-    int64_t     id, handed, receive_count;
-    u_char     *p, text[NGX_INT64_LEN];
+    u_char   *p, text[NGX_INT64_LEN];
+    int64_t   id, handed, receive_count;
 
     id = ngx_comms_bus_sqlite_number(row, "id");
     handed = ngx_comms_bus_sqlite_number(row, "handed") + 1;

@@ -49,6 +49,8 @@ typedef struct {
 } ngx_comms_email_attribution_t;
 
 
+static ngx_int_t ngx_comms_email_bound(ngx_pool_t *pool, ngx_str_t *text,
+    ngx_str_t *whole);
 static ngx_uint_t ngx_comms_email_line(ngx_comms_email_lines_t *lines);
 static ngx_uint_t ngx_comms_email_line_filled(ngx_comms_email_lines_t *lines);
 static ngx_uint_t ngx_comms_email_is_end(ngx_comms_email_lines_t *lines);
@@ -175,33 +177,14 @@ ngx_comms_email_unquote(ngx_pool_t *pool, ngx_str_t *text,
     ngx_str_t *written)
 {
     u_char                   *p;
-    size_t                    len;
     ngx_int_t                 rc;
-    ngx_str_t                 whole, charset;
+    ngx_str_t                 whole;
     ngx_uint_t                blank;
     ngx_comms_email_lines_t   lines;
 
-    whole = *text;
-
-    if (!ngx_comms_utf8_valid(&whole)) {
-        ngx_str_null(&charset);
-
-        if (ngx_comms_to_utf8(pool, &charset, text, &whole) != NGX_OK) {
-            return NGX_ERROR;
-        }
+    if (ngx_comms_email_bound(pool, text, &whole) != NGX_OK) {
+        return NGX_ERROR;
     }
-
-    if (whole.len > NGX_COMMS_EMAIL_MAX_TEXT) {
-        len = NGX_COMMS_EMAIL_MAX_TEXT;
-
-        while (len > 0 && (whole.data[len] & 0xc0) == 0x80) {
-            len--;
-        }
-
-        whole.len = len;
-    }
-
-    whole = ngx_comms_trim(whole);
 
     p = ngx_pnalloc(pool, whole.len + 2);
     if (p == NULL) {
@@ -259,6 +242,40 @@ ngx_comms_email_unquote(ngx_pool_t *pool, ngx_str_t *text,
     if (written->len == 0) {
         *written = whole;
     }
+
+    return NGX_OK;
+}
+
+
+/* valid UTF-8 of a bounded length, without blanks at its ends */
+
+static ngx_int_t
+ngx_comms_email_bound(ngx_pool_t *pool, ngx_str_t *text, ngx_str_t *whole)
+{
+    size_t     len;
+    ngx_str_t  charset;
+
+    *whole = *text;
+
+    if (!ngx_comms_utf8_valid(text)) {
+        ngx_str_null(&charset);
+
+        if (ngx_comms_to_utf8(pool, &charset, text, whole) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (whole->len > NGX_COMMS_EMAIL_MAX_TEXT) {
+        len = NGX_COMMS_EMAIL_MAX_TEXT;
+
+        while (len > 0 && (whole->data[len] & 0xc0) == 0x80) {
+            len--;
+        }
+
+        whole->len = len;
+    }
+
+    *whole = ngx_comms_trim(*whole);
 
     return NGX_OK;
 }

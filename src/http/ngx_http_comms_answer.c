@@ -255,3 +255,16 @@ ngx_http_comms_hide(ngx_http_request_t *r, ngx_str_t *shown)
 
     return NGX_OK;
 }
+
+
+ngx_int_t
+ngx_http_comms_too_large_handler(ngx_http_request_t *r)
+{
+    if (r->err_status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE && r->internal
+        && r->stream != NULL)
+    {
+        r->headers_in.content_length_n = 0;
+    }
+
+    return NGX_DECLINED;
+}

@@ -64,6 +64,14 @@ ngx_int_t ngx_http_comms_body(ngx_http_request_t *r, ngx_str_t *body);
 ngx_int_t ngx_http_comms_hide(ngx_http_request_t *r, ngx_str_t *shown);
 
 
+/*
+ * Phase handler, before the location is looked up: makes way for the answer
+ * to a body that is too large.  HTTP/2 drops such a body without marking the
+ * request, so nginx would refuse it once more on its way to the error page.
+ */
+ngx_int_t ngx_http_comms_too_large_handler(ngx_http_request_t *r);
+
+
 /* content handlers, set by the directives of the same name */
 ngx_int_t ngx_http_comms_initiate_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_comms_conversations_handler(ngx_http_request_t *r);

@@ -23,6 +23,8 @@ static ngx_int_t ngx_http_comms_initiate_facts(json_t *record,
     ngx_http_comms_initiate_t *in);
 static ngx_int_t ngx_http_comms_initiate_config(json_t *record,
     json_t *config);
+static ngx_int_t ngx_http_comms_initiate_reply_pair(ngx_pool_t *pool,
+    ngx_http_comms_initiate_t *in, json_t *pairs, ngx_str_t *person);
 static json_t *ngx_http_comms_initiate_pairs(ngx_pool_t *pool,
     ngx_http_comms_initiate_t *in);
 
@@ -276,6 +278,38 @@ ngx_http_comms_initiate_config(json_t *record, json_t *config)
 }
 
 
+/* people also write to the address that replies go to, without its token */
+
+static ngx_int_t
+ngx_http_comms_initiate_reply_pair(ngx_pool_t *pool,
+    ngx_http_comms_initiate_t *in, json_t *pairs, ngx_str_t *person)
+{
+    json_t     *pair;
+    ngx_str_t   reply_to, address;
+
+    if (ngx_comms_json_str(ngx_comms_project_channel(in->project,
+                                                     NGX_COMMS_EMAIL),
+                           "reply_to", &reply_to)
+        != NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_comms_address_email(pool, &reply_to, &address) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    pair = json_pack("{s:s%, s:s%, s:s%}",
+                     "channel",
+                     ngx_comms_channel_names[NGX_COMMS_EMAIL].data,
+                     ngx_comms_channel_names[NGX_COMMS_EMAIL].len,
+                     "company_address", address.data, address.len,
+                     "person_address", person->data, person->len);
+
+    return json_array_append_new(pairs, pair) == 0 ? NGX_OK : NGX_ERROR;
+}
+
+
 static json_t *
 ngx_http_comms_initiate_pairs(ngx_pool_t *pool, ngx_http_comms_initiate_t *in)
 {
@@ -309,6 +343,13 @@ ngx_http_comms_initiate_pairs(ngx_pool_t *pool, ngx_http_comms_initiate_t *in)
                          "person_address", person.data, person.len);
 
         if (json_array_append_new(pairs, pair) != 0) {
+            goto failed;
+        }
+
+        if (i == NGX_COMMS_EMAIL
+            && ngx_http_comms_initiate_reply_pair(pool, in, pairs, &person)
+               != NGX_OK)
+        {
             goto failed;
         }
     }

@@ -16,7 +16,8 @@
  *      provider, all of them every time, so that the time taken tells nothing
  *      about which of them fits.
  *   4. The path behind the location's may be a secret (SendGrid's inbound
- *      tokens), so it is taken out of what the logs show of the request.
+ *      tokens), so it is taken out of what the logs show of the request.  Only
+ *      nginx's own error for a body that is too large comes before that.
  *
  * The URL that was signed is the public one.  It is "comms_public_base_url"
  * with the request's path and arguments where that is configured; and as
@@ -57,8 +58,7 @@ static ngx_int_t ngx_http_comms_webhook_urls(ngx_http_request_t *r,
     ngx_http_comms_inbound_t *in);
 static ngx_int_t ngx_http_comms_webhook_headers(ngx_http_request_t *r,
     ngx_http_comms_inbound_t *in);
-static ngx_int_t ngx_http_comms_webhook_hide_tail(ngx_http_request_t *r,
-    ngx_http_comms_inbound_t *in);
+static ngx_int_t ngx_http_comms_webhook_hide_tail(ngx_http_request_t *r);
 static void ngx_http_comms_webhook_verify(ngx_http_request_t *r, void *data,
     ngx_int_t rc, json_t *answer);
 static ngx_int_t ngx_http_comms_webhook_candidates(ngx_http_request_t *r,
@@ -126,6 +126,10 @@ ngx_http_comms_webhook_method(ngx_http_request_t *r)
 
     } else {
         return NGX_DECLINED;
+    }
+
+    if (ngx_http_comms_webhook_hide_tail(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_str_null(&none);
@@ -196,7 +200,7 @@ ngx_http_comms_webhook_read(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    return ngx_http_comms_webhook_hide_tail(r, in);
+    return ngx_http_comms_webhook_hide_tail(r);
 }
 
 
@@ -316,18 +320,17 @@ ngx_http_comms_webhook_headers(ngx_http_request_t *r,
 /* from here on logs show "-" where the tail was */
 
 static ngx_int_t
-ngx_http_comms_webhook_hide_tail(ngx_http_request_t *r,
-    ngx_http_comms_inbound_t *in)
+ngx_http_comms_webhook_hide_tail(ngx_http_request_t *r)
 {
     u_char                    *p;
     ngx_str_t                  shown;
     ngx_http_core_loc_conf_t  *clcf;
 
-    if (in->webhook.tail.len == 0) {
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (r->uri.len <= clcf->name.len) {
         return NGX_OK;
     }
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     shown.data = ngx_pnalloc(r->pool, clcf->name.len + sizeof("/-") - 1);
     if (shown.data == NULL) {

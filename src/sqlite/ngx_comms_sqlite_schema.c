@@ -27,7 +27,7 @@
  * is not, integrity_check of SQLite 3.40 reads other columns than it means to
  * and reports rows that are well.
  *
- * "thread_counts" is kept by triggers: counting a project's threads must cost
+ * "thread_counts" and "queue_counts" are kept by triggers: counting must cost
  * the same for the first and the millionth.
  */
 
@@ -224,6 +224,30 @@ static const char  *ngx_comms_sqlite_migrations[] = {
     ");"
     "CREATE INDEX dead_letters_by_queue"
     "    ON dead_letters (queue, died_at);"
+
+    "CREATE TABLE queue_counts ("
+    "    queue            TEXT PRIMARY KEY NOT NULL,"
+    "    living           INTEGER NOT NULL,"
+    "    dead             INTEGER NOT NULL"
+    ") WITHOUT ROWID;"
+    "CREATE TRIGGER queue_messages_inserted AFTER INSERT ON queue_messages"
+    " BEGIN"
+    "    INSERT INTO queue_counts VALUES (new.queue, 1, 0)"
+    "        ON CONFLICT DO UPDATE SET living = living + 1;"
+    "END;"
+    "CREATE TRIGGER queue_messages_deleted AFTER DELETE ON queue_messages"
+    " BEGIN"
+    "    UPDATE queue_counts SET living = living - 1"
+    "        WHERE queue = old.queue;"
+    "END;"
+    "CREATE TRIGGER dead_letters_inserted AFTER INSERT ON dead_letters BEGIN"
+    "    INSERT INTO queue_counts VALUES (new.queue, 0, 1)"
+    "        ON CONFLICT DO UPDATE SET dead = dead + 1;"
+    "END;"
+    "CREATE TRIGGER dead_letters_deleted AFTER DELETE ON dead_letters BEGIN"
+    "    UPDATE queue_counts SET dead = dead - 1"
+    "        WHERE queue = old.queue;"
+    "END;"
 };
 
 

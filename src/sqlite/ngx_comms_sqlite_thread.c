@@ -90,10 +90,26 @@ ngx_comms_sqlite_run(ngx_comms_sqlite_txn_t *txn)
 static ngx_int_t
 ngx_comms_sqlite_open(ngx_comms_sqlite_txn_t *txn)
 {
+    int      moved;
     int64_t  now;
 
     if (txn->connection != NULL) {
-        return NGX_OK;
+
+        /* what is written to a file that has no name any more is lost */
+
+        moved = 0;
+
+        if (sqlite3_file_control(txn->connection, "main",
+                                 SQLITE_FCNTL_HAS_MOVED, &moved)
+            != SQLITE_OK || !moved)
+        {
+            return NGX_OK;
+        }
+
+        txn->damaged = 1;
+        ngx_comms_sqlite_refuse(txn, "the file was moved or deleted, and "
+                                "will be opened anew");
+        return NGX_ERROR;
     }
 
     now = ngx_comms_sqlite_monotonic() / 1000;

@@ -44,6 +44,13 @@ static ngx_int_t ngx_comms_store_sqlite_accept_pair(
 static ngx_str_t  ngx_comms_store_sqlite_queued = ngx_string("queued");
 
 
+/* the first columns of a thread, in the order of the insert's parameters */
+static const char  *ngx_comms_store_sqlite_ids[] = {
+    "thread_id", "conversation_id", "company_id", "project_id", "request_id",
+    NULL
+};
+
+
 static const ngx_comms_sqlite_member_t  ngx_comms_store_admit_members[] = {
     { "company_id", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
     { "project_id", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
@@ -337,16 +344,9 @@ ngx_comms_store_sqlite_accept_thread(ngx_comms_sqlite_txn_t *txn, json_t *in)
     json_t        *record, *states, *rest;
     int64_t        now;
     ngx_int_t      rc;
-    ngx_str_t      status;
+    ngx_str_t      id, hash, stamp, status;
     ngx_uint_t     i;
     sqlite3_stmt  *st;
-
-    static const char  *columns[] = {
-        "thread_id", "conversation_id", "company_id", "project_id",
-        "request_id"
-    };
-
-    ngx_str_t  text[sizeof(columns) / sizeof(columns[0])], hash, stamp;
 
     st = ngx_comms_sqlite_prepare(txn,
         "INSERT INTO threads (thread_id, conversation_id, company_id,"
@@ -361,9 +361,9 @@ ngx_comms_store_sqlite_accept_thread(ngx_comms_sqlite_txn_t *txn, json_t *in)
     record = json_object_get(in, "record");
     now = ngx_comms_sqlite_now(txn);
 
-    for (i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
-        text[i] = ngx_comms_sqlite_text(record, columns[i]);
-        ngx_comms_sqlite_bind_str(st, i + 1, &text[i]);
+    for (i = 0; ngx_comms_store_sqlite_ids[i] != NULL; i++) {
+        id = ngx_comms_sqlite_text(record, ngx_comms_store_sqlite_ids[i]);
+        ngx_comms_sqlite_bind_str(st, i + 1, &id);
     }
 
     hash = ngx_comms_sqlite_text(in, "request_hash");

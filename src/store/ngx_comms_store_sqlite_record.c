@@ -230,9 +230,9 @@ static ngx_int_t
 ngx_comms_store_sqlite_record_set(json_t *set,
     ngx_comms_store_sqlite_row_t *row)
 {
-    json_t       *rest;
-    ngx_int_t     rc;
-    ngx_uint_t    i;
+    json_t      *rest;
+    ngx_int_t    rc;
+    ngx_uint_t   i;
 
     if (ngx_comms_sqlite_members("record set", set,
                                  ngx_comms_store_set_members)

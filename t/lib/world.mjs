@@ -260,6 +260,10 @@ export class World {
             throw new Error(`${err.message}: ${JSON.stringify(last)}`);
         });
 
+        assert.equal(last.figures.inbound_waiting, 0, 'a reply was forgotten');
+        assert.equal(last.figures.effects_unfinished, 0,
+            'an effect has no outcome');
+
         return last;
     }
 
@@ -360,7 +364,9 @@ export function status(conversation, channel) {
 export function reason(conversation, channel) {
     const state = conversation.channel_states?.[channel];
 
-    return typeof state === 'object' ? state?.reason : undefined;
+    return typeof state === 'object' ? state?.reason
+        : conversation.messages.find((m) => m.channel === channel
+            && m.reason)?.reason;
 }
 
 

@@ -114,7 +114,7 @@ export function replyTo(mail, { text, html, from = mail.to,
         to,
         subject: /^re:/i.test(mail.subject) ? mail.subject
             : `Re: ${mail.subject}`,
-        text: text === undefined ? undefined : text + quoted,
+        text: typeof text === 'string' ? text + quoted : text,
         html,
         charset,
         messageId,

@@ -7,7 +7,8 @@
  * as signed webhooks.
  *
  *   const twilio = await start({ accounts: { 'AC…': { token: '…' } } });
- *   twilio.messages            taken, oldest first
+ *   twilio.messages            taken, oldest first; "text" is what the person
+ *                              reads: templates = { 'HX…': 'Hi {{1}}' }
  *   twilio.fault({ ... })      see server.mjs
  *   await twilio.deliver({ url, from, to, body })
  *
@@ -50,7 +51,7 @@ const PARAMETERS = new Set([
 ]);
 
 
-export async function start({ port = 0, accounts, refuse = {},
+export async function start({ port = 0, accounts, refuse = {}, templates = {},
     onmessage = null } = {}) {
     const messages = [];
     const strange = [];
@@ -95,7 +96,7 @@ export async function start({ port = 0, accounts, refuse = {},
             return problem(code);
         }
 
-        const message = accept(m[1], fields, request);
+        const message = accept(m[1], fields, request, templates);
 
         messages.push(message);
         onmessage?.(message);
@@ -286,7 +287,7 @@ function checkTemplate(fields) {
 }
 
 
-function accept(account, fields, request) {
+function accept(account, fields, request, templates) {
     const vars = fields.has('ContentVariables')
         ? JSON.parse(fields.get('ContentVariables')) : null;
 
@@ -300,11 +301,19 @@ function accept(account, fields, request) {
         body: fields.get('Body') ?? '',
         contentSid: fields.get('ContentSid'),
         contentVariables: vars,
-        text: fields.get('Body') ?? Object.values(vars ?? {}).join(' '),
+        text: fields.get('Body')
+            ?? render(templates[fields.get('ContentSid')], vars ?? {}),
         statusCallback: fields.get('StatusCallback'),
         fields,
         request,
     };
+}
+
+
+/* the template's text, or all that was put into it */
+function render(template, vars) {
+    return template?.replace(/\{\{(\w+)\}\}/g, (all, name) => vars[name] ?? '')
+        ?? Object.values(vars).join(' ');
 }
 
 

@@ -301,6 +301,10 @@ static unit_inbound_t  inbound[] = {
       FIELD("text", "x") END, "reason", "auto-submitted" },
     { ENVELOPE FIELD("headers", "Precedence: bulk\n") FIELD("text", "x") END,
       "reason", "bulk mail" },
+    { ENVELOPE FIELD("headers", "From: MAILER-DAEMON@x.example\nContent-Type: "
+                     "multipart/report; report-type=delivery-status;\n"
+                     " boundary=\"b\"\n") FIELD("text", "x") END, "reason",
+      "delivery report" },
     { ENVELOPE FIELD("headers", "From: nobody\n") FIELD("text", "x") END,
       "reason", "no valid sender address" },
     { ENVELOPE FIELD("from", "ada@[127.0.0.1]") FIELD("text", "x") END,

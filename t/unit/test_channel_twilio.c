@@ -20,7 +20,8 @@
 #define CALL2  CALL "&Caller=%2B14158675309&From=%2B14158675309"
 #define URL    "https://mycompany.com/myapp.php?foo=1&bar=2"
 #define PORT   "https://mycompany.com:1234/myapp.php?foo=1&bar=2"
-#define HASH   "0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19632632f96e6620"
+#define HASH                                                                  \
+    "0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19632632f96e6620"
 #define JSON   "{\"property\": \"value\", \"boolean\": true}"
 
 #define INBOUND                                                               \

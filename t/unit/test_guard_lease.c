@@ -170,7 +170,7 @@ test_bad_ids(void **state)
 static void
 test_full_zone(void **state)
 {
-    u_char             text[32];
+    u_char             text[64];
     uint64_t           a;
     ngx_int_t          rc;
     ngx_str_t          id;

@@ -78,8 +78,11 @@ static void
 loop(ngx_uint_t until)
 {
     ngx_uint_t            i;
+    ngx_event_t           event;
     struct timespec       ts;
     ngx_event_handler_pt  handler;
+
+    ngx_memzero(&event, sizeof(event));
 
     ts.tv_sec = 0;
     ts.tv_nsec = 1000000;
@@ -93,7 +96,8 @@ loop(ngx_uint_t until)
 
         if (handler != NULL) {
             notified = NULL;
-            handler(NULL);
+            event.log = ngx_cycle->log;
+            handler(&event);
             continue;
         }
 
@@ -699,6 +703,7 @@ test_killed(void **state)
         }
     }
 
+    (void) close(fds[1]);
     known = -1;
 
     while (known < 200 && read(fds[0], &n, sizeof(n)) == sizeof(n)) {
@@ -716,7 +721,6 @@ test_killed(void **state)
     close_engine(db);
 
     (void) close(fds[0]);
-    (void) close(fds[1]);
 }
 
 
@@ -768,15 +772,15 @@ int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
-        cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_processes),
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_exit_finishes),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_locked),
         cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_damaged)
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_processes)
     };
 
     return cmocka_run_group_tests(tests, engine_setup, engine_teardown);

@@ -7,6 +7,9 @@
 #   make -f t/unit/unit.mk check ROOMS='base channel'   of these rooms alone
 #   make -f t/unit/unit.mk check TESTS=base_json        of this file alone
 #
+# ROOMS also says which rooms are compiled: name those that a test needs, too.
+# LIMIT is how many seconds one program may take.
+#
 # How it is built: nginx is built once, out of its source tree, and all of its
 # objects become one archive in which main() is called ngx_main().  Every
 # src/<room>/ngx_comms_*.c (the files that need no ngx_http.h) of the rooms
@@ -25,6 +28,7 @@ SHELL := /bin/bash
 
 TOP      := $(CURDIR)
 SANITIZE ?=
+LIMIT    ?= 120
 VARIANT  := $(if $(SANITIZE),unit-asan,unit)
 OUT      := $(TOP)/build/$(VARIANT)
 TREE     := $(TOP)/build/nginx-src
@@ -61,12 +65,13 @@ LDLIBS   := $(shell pkg-config --libs $(LIBS)) -lssl -lcrypt -lpthread -ldl
 
 .PHONY: check build
 
-# every test runs, also behind one that fails
+# every test runs, also behind one that fails or hangs
 check: build
 	@failed=0; \
 	for t in $(BINARIES); do \
 	    echo "# $${t##*/}"; \
-	    UBSAN_OPTIONS=print_stacktrace=1 $$t || failed=$$((failed + 1)); \
+	    UBSAN_OPTIONS=print_stacktrace=1 timeout -k 5 $(LIMIT) $$t \
+	        || failed=$$((failed + 1)); \
 	done; \
 	echo "# unit tests: $(words $(BINARIES)) programs, $$failed failed"; \
 	[ $$failed = 0 ]
