@@ -28,6 +28,8 @@ import { ADA, AI_KEY, API_KEY, COMPANY, INBOUND, MAIL_KEY, SID, TEMPLATE, TOKEN,
 const ONCE = process.argv.includes('--once');
 const PORT = 8080;
 const PATIENCE = 60_000;
+const TLS = 'proxy_ssl_server_name on; proxy_ssl_verify on; '
+    + 'proxy_ssl_trusted_certificate /etc/ssl/certs/ca-certificates.crt;';
 const colour = process.stdout.isTTY && !process.env.NO_COLOR;
 const paint = (code, text) => colour ? `\x1b[${code}m${text}\x1b[0m` : text;
 const COLOURS = { whatsapp: 32, sms: 36, email: 35, ai: 33 };
@@ -68,6 +70,7 @@ async function main() {
         }),
         upstreams: { openai: ai.upstream, twilio: tw.url, sendgrid: sg.url },
         provider: { openai: ai.directives },
+        paths: ai.path === undefined ? {} : { openai: ai.path },
         readTimeout: '60s',
         turnTimeout: '120s',
         leaseTerm: '60s',
@@ -95,7 +98,8 @@ async function intelligence() {
 
         return {
             upstream: url.origin,
-            directives: `proxy_set_header Host ${url.host};`,
+            path: `${url.pathname.replace(/\/+$/, '')}/`,
+            directives: `proxy_set_header Host ${url.host}; ${TLS}`,
             key: process.env.OPENAI_API_KEY ?? 'none',
             config: {
                 state: 'replay',
@@ -108,10 +112,7 @@ async function intelligence() {
     if (process.env.OPENAI_API_KEY) {
         return {
             upstream: 'https://api.openai.com',
-            directives: 'proxy_set_header Host api.openai.com; '
-                + 'proxy_ssl_server_name on; proxy_ssl_verify on; '
-                + 'proxy_ssl_trusted_certificate '
-                + '/etc/ssl/certs/ca-certificates.crt;',
+            directives: `proxy_set_header Host api.openai.com; ${TLS}`,
             key: process.env.OPENAI_API_KEY,
             config: { model: process.env.COMMS_DEMO_MODEL ?? 'gpt-5.6' },
             words: 'OpenAI, with your key',

@@ -33,7 +33,7 @@ VARIANT  := $(if $(SANITIZE),unit-asan,unit)
 OUT      := $(TOP)/build/$(VARIANT)
 TREE     := $(TOP)/build/nginx-src
 NGX      := $(OUT)/nginx
-LIBS     := jansson sqlite3 libcrypto gmime-3.0 cmocka
+LIBS     := libcurl jansson sqlite3 libcrypto gmime-3.0 cmocka
 
 ROOMS    ?= $(sort $(foreach f,$(wildcard src/*/ngx_comms_*.c),$(notdir \
                 $(patsubst %/,%,$(dir $(f))))))

@@ -443,8 +443,9 @@ sub start_nginx {
 
         if (waitpid($NginxPid, WNOHANG) > 0) {
             undef $NginxPid;
-            bail_out("$name - nginx does not start:\n",
-                     read_file("$LogDir/stderr.log"));
+            bail_out("$name - nginx does not start: ",
+                     join '', grep { /\[emerg\]/ }
+                              split /^/, read_file("$LogDir/stderr.log"));
         }
 
         if (-s $PidFile
