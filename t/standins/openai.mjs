@@ -74,14 +74,15 @@ export async function start({ port = 0, keys, script = story,
 export function story({ schema, said, input, remembered, instructions }) {
     const facts = [...remembered, ...input].map((i) => text(i)).join('\n');
     const name = fact(facts, 'recipient_first_name')
-        ?? fact(instructions ?? '', 'recipient_first_name') ?? 'there';
+        ?? fact(instructions ?? '', 'recipient_first_name');
+    const who = name === undefined ? '' : `, ${name}`;
 
     if (schema !== null) {
-        return first(schema, name, facts);
+        return first(schema, name ?? 'there', facts);
     }
 
     if (said.length === 0) {
-        return `Hello ${name}.`;
+        return `Hello${who}.`;
     }
 
     const last = said[said.length - 1];
@@ -90,8 +91,8 @@ export function story({ schema, said, input, remembered, instructions }) {
     const now = `now ${on(last.channel)}: "${last.text}"`;
 
     return before.length === 0
-        ? `You wrote ${on(last.channel)}: "${last.text}". Thank you, ${name}.`
-        : `${before.join(' ')} - and ${now}. Noted, ${name}.`;
+        ? `You wrote ${on(last.channel)}: "${last.text}". Thank you${who}.`
+        : `${before.join(' ')} - and ${now}. Noted${who}.`;
 }
 
 
