@@ -65,10 +65,8 @@ END
 === TEST 5: twice in one location
 --- more_http
     comms_workers on;
---- more_config eval
-::providers() . <<'END'
+--- more_config
     location /more/jobs { comms_jobs; comms_jobs; }
-END
 --- must_die
 --- error_log
 "comms_jobs" directive is duplicate or conflicts with another comms directive
@@ -110,7 +108,7 @@ invalid number of arguments in "comms_jobs" directive
 --- more_http
     comms_workers on;
 --- config eval
-join '', grep { !/comms_jobs/ } split /^/, ::providers()
+CORE::join '', grep { !/comms_jobs/ } split /^/, ::providers()
 --- must_die
 --- error_log
 "comms_provider" requires a location with "comms_jobs": add "location /comms/jobs { comms_jobs; }" to a server, or set "comms_workers off" where another nginx consumes the queues

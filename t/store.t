@@ -12,7 +12,7 @@ no_shuffle();
 no_long_string();
 add_block_preprocessor(\&world);
 
-plan tests => repeat_each() * 1;
+plan tests => repeat_each() * (blocks() * 2 + 10);
 
 run_tests();
 
@@ -175,7 +175,7 @@ invalid value "11m" in "comms_store_timeout" directive, it must be between 100ms
 === TEST 15: a store that cannot be opened
 --- http_config
     comms_zone comms:1m;
-    comms_store sqlite path=nowhere/deep/comms.db;
+    comms_store sqlite path=/dev/null/comms.db;
 --- config
     location = /status { comms_status; }
 --- request
@@ -188,7 +188,7 @@ cannot be used
 === TEST 16: a start request without a store: 503, try again
 --- http_config
     comms_zone comms:1m;
-    comms_store sqlite path=nowhere/deep/comms.db;
+    comms_store sqlite path=/dev/null/comms.db;
     comms_projects ../html/projects;
     comms_secrets ../html/secrets.json;
     comms_workers off;

@@ -270,7 +270,7 @@ invalid value "13h" in "comms_turn_timeout" directive, it must be between 1s and
     comms_history 201;
 --- must_die
 --- error_log
-value must be equal to or less than 200
+value must be between 0 and 200
 
 === TEST 30: comms_history -1
 --- more_http
@@ -286,7 +286,7 @@ value must be equal to or less than 200
     comms_max_jobs 0;
 --- must_die
 --- error_log
-value must be equal to or greater than 1
+value must be between 1 and 1000000
 
 === TEST 32: comms_max_jobs x
 --- more_http

@@ -54,6 +54,8 @@ ngx_comms_store_sqlite_claim(ngx_comms_sqlite_txn_t *txn, json_t *in,
 
     thread_id = ngx_comms_sqlite_text(in, "thread_id");
 
+    header = NULL;
+
     rc = ngx_comms_store_sqlite_raise(txn, &thread_id);
 
     if (rc == NGX_OK) {
