@@ -145,7 +145,8 @@ $(OBJS)/ngx_http_comms_backend_test_module.so: $(MODULE) \
 ASAN      := $(BUILD)/asan
 SANITIZE  := -fsanitize=address,undefined \
   -fno-sanitize=function,alignment,nonnull-attribute,pointer-overflow \
-  -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1
+  -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 \
+  -fsanitize-ignorelist=$(TOP)/util/asan.ignore
 ASAN_WARNINGS := -Wall -Wextra -Wno-unused-parameter \
   -Wno-missing-field-initializers -Wno-sign-compare
 

@@ -12,7 +12,7 @@ no_shuffle();
 no_long_string();
 add_block_preprocessor(\&world);
 
-plan tests => repeat_each() * 1;
+plan tests => repeat_each() * (blocks() * 2 + 1);
 
 run_tests();
 
@@ -69,7 +69,7 @@ END
     location /more/jobs { comms_jobs; comms_jobs; }
 --- must_die
 --- error_log
-"comms_jobs" directive is duplicate or conflicts with another comms directive
+"comms_jobs" directive is duplicate
 
 === TEST 6: in a regex location
 --- more_http

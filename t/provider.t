@@ -12,7 +12,7 @@ no_shuffle();
 no_long_string();
 add_block_preprocessor(\&world);
 
-plan tests => repeat_each() * 1;
+plan tests => repeat_each() * (blocks() * 2 + 4);
 
 run_tests();
 
@@ -115,7 +115,7 @@ invalid parameter "name=" in "comms_provider" directive, it must be "name=name"
 END
 --- must_die
 --- error_log
-"comms_provider" directive is duplicate or conflicts with another comms directive
+"comms_provider" directive is duplicate
 
 === TEST 8: without "/" at the end
 --- more_http
@@ -324,4 +324,4 @@ GET /status
     location /more/ { comms_status; comms_provider openai; }
 --- must_die
 --- error_log
-"comms_provider" directive is duplicate or conflicts with another comms directive
+"comms_provider" directive conflicts with another comms directive in this location

@@ -14,7 +14,7 @@ no_shuffle();
 no_long_string();
 add_block_preprocessor(\&world);
 
-plan tests => repeat_each() * 1;
+plan tests => repeat_each() * (blocks() * 2 + 6);
 
 run_tests();
 
@@ -270,7 +270,7 @@ invalid value "13h" in "comms_turn_timeout" directive, it must be between 1s and
     comms_history 201;
 --- must_die
 --- error_log
-value must be between 0 and 200
+invalid value "201" in "comms_history" directive, it must be between 0 and 200
 
 === TEST 30: comms_history -1
 --- more_http
@@ -286,7 +286,7 @@ value must be between 0 and 200
     comms_max_jobs 0;
 --- must_die
 --- error_log
-value must be between 1 and 1000000
+invalid value "0" in "comms_max_jobs" directive, it must be at least 1 and less than half of "worker_connections"
 
 === TEST 32: comms_max_jobs x
 --- more_http
