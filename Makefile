@@ -71,14 +71,15 @@ install: $(MODULE)
 demo:
 	@util/deps demo
 	@$(MAKE) -s module
-	@COMMS_MODULE=$(MODULE) NGINX_BINARY=$(NGINX) node demo/demo.mjs $(DEMO)
+	@COMMS_MODULE=$(MODULE) NGINX_BINARY=$(NGINX) util/node demo/demo.mjs $(DEMO)
 
 # tests -----------------------------------------------------------------------
 
-# Which nginx and which module the suites run; "make asan" names its own.
+# Which nginx and which modules the suites run; "make asan" names its own.
+BACKEND_TEST := $(BUILD)/backend-test/ngx_http_comms_backend_test_module.so
 TEST_ENV = NGINX_BINARY=$(NGINX) TEST_NGINX_BINARY=$(NGINX) \
            COMMS_MODULE=$(MODULE) TEST_NGINX_LOAD_MODULES=$(MODULE) \
-           COMMS_BACKEND_MODULE=$(dir $(MODULE))ngx_http_comms_backend_test_module.so
+           COMMS_BACKEND_TEST=$(BACKEND_TEST)
 
 .PHONY: check-style check-unit check-nginx check-backend check-e2e \
         check-contract check-conf check-all
@@ -109,33 +110,24 @@ check-nginx:
 	@echo "== Test::Nginx"
 	@$(TEST_ENV) util/prove $(T)
 
-check-backend: backend-module
+check-backend:
 	@echo "== behaviour of store and bus"
-	@$(TEST_ENV) util/node --test --test-concurrency=1 t/backend/
+	@$(TEST_ENV) util/node --test --test-concurrency=1 \
+	    t/backend/behaviours.mjs
 
 check-e2e:
 	@echo "== scenarios"
-	@$(TEST_ENV) util/node --test --test-concurrency=1 t/standins/ t/e2e/
+	@$(TEST_ENV) util/node --test --test-concurrency=1 \
+	    t/standins/*.test.mjs t/e2e/*.test.mjs
 
 check-contract:
 	@echo "== contract"
-	@$(TEST_ENV) util/node --test --test-concurrency=1 t/contract/
+	@$(TEST_ENV) util/node --test --test-concurrency=1 \
+	    t/contract/*.test.mjs
 
 # the module with a location that drives store and bus, for tests alone
-BACKEND_OBJS := $(BUILD)/backend
-backend-module: $(OBJS)/ngx_http_comms_backend_test_module.so
-
-$(OBJS)/ngx_http_comms_backend_test_module.so: $(MODULE) \
-        $(wildcard t/backend/*.c t/backend/config)
-	@mkdir -p $(BACKEND_OBJS)
-	@cd $(NGX_SRC) && . ./conf_flags && bash ./configure \
-	    --with-cc-opt='-g -O2 -fPIC $(WARNINGS)' --with-ld-opt='-fPIC' \
-	    "$${NGX_CONF_FLAGS[@]}" --builddir=$(BACKEND_OBJS) \
-	    --add-dynamic-module=$(TOP)/t/backend \
-	    > $(BACKEND_OBJS)/configure.log \
-	    || { tail -n 5 $(BACKEND_OBJS)/configure.log >&2; exit 1; }
-	@$(MAKE) -s -f $(BACKEND_OBJS)/Makefile -C $(NGX_SRC) modules
-	@cp $(BACKEND_OBJS)/ngx_http_comms_backend_test_module.so $@
+backend-module:
+	@$(MAKE) -s -f t/backend/backend.mk module
 
 # sanitizers ------------------------------------------------------------------
 
@@ -182,7 +174,8 @@ asan:
 	    LSAN_OPTIONS=suppressions=$(TOP)/util/lsan.supp:print_suppressions=0 \
 	    COMMS_SLOW=1; \
 	  $(MAKE) -s check-nginx check-backend check-e2e \
-	    NGINX=$(ASAN)/nginx MODULE=$(ASAN)/ngx_http_comms_module.so
+	    NGINX=$(ASAN)/nginx MODULE=$(ASAN)/ngx_http_comms_module.so \
+	    BACKEND_TEST=$(ASAN)/ngx_http_comms_backend_test_module.so
 	@util/sanitizer-reports $(ASAN)/reports
 
 # static analysis -------------------------------------------------------------

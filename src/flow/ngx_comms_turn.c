@@ -39,6 +39,7 @@ static json_t *ngx_comms_turn_unsettled(ngx_comms_thread_t *t);
 static json_t *ngx_comms_turn_ids(json_t *inbound);
 static ngx_uint_t ngx_comms_turn_has(json_t *ids, json_t *id);
 static ngx_int_t ngx_comms_turn_question(ngx_comms_flow_t *f);
+static ngx_int_t ngx_comms_turn_append(json_t *input, json_t *items);
 static ngx_int_t ngx_comms_turn_leave(ngx_comms_flow_t *f);
 static ngx_int_t ngx_comms_turn_leave_done(ngx_comms_flow_t *f);
 static ngx_int_t ngx_comms_turn_answer(ngx_comms_flow_t *f);
@@ -334,10 +335,10 @@ ngx_comms_turn_has(json_t *ids, json_t *id)
 static ngx_int_t
 ngx_comms_turn_question(ngx_comms_flow_t *f)
 {
-    json_t                *newest, *history;
-    ngx_str_t              channel;
-    ngx_comms_ask_t       *a;
-    ngx_comms_thread_t    *t;
+    json_t              *newest, *history, *items;
+    ngx_str_t            channel;
+    ngx_comms_ask_t     *a;
+    ngx_comms_thread_t  *t;
 
     t = f->ctx;
     a = &t->ask;
@@ -345,19 +346,52 @@ ngx_comms_turn_question(ngx_comms_flow_t *f)
     newest = json_array_get(t->inbound, json_array_size(t->inbound) - 1);
     (void) ngx_comms_json_str(newest, "channel", &channel);
 
+    a->question.input = json_array();
+
+    if (a->question.input == NULL) {
+        return NGX_ERROR;
+    }
+
+    history = NULL;
+
     /* who keeps no memory, or has just lost it, is told what was said */
 
-    history = (a->replay || a->reseed) ? json_object_get(t->claim, "messages")
-                                       : NULL;
+    if (a->replay || a->reseed) {
+        history = json_object_get(t->claim, "messages");
+        items = ngx_comms_prompt_first_input(f->pool, t->project->config,
+                                             t->facts);
 
-    a->question.input = ngx_comms_prompt_reply_input(f->pool, t->inbound,
-                                                     history);
-    if (a->question.input == NULL) {
+        if (ngx_comms_turn_append(a->question.input, items) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    items = ngx_comms_prompt_reply_input(f->pool, t->inbound, history);
+
+    if (ngx_comms_turn_append(a->question.input, items) != NGX_OK) {
         return NGX_ERROR;
     }
 
     return ngx_comms_prompt_reply(f->pool, t->project->config, t->facts,
                                   &channel, &a->question.instructions);
+}
+
+
+/* takes over the reference to "items" */
+
+static ngx_int_t
+ngx_comms_turn_append(json_t *input, json_t *items)
+{
+    int  rc;
+
+    if (items == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = json_array_extend(input, items);
+    json_decref(items);
+
+    return (rc == 0) ? NGX_OK : NGX_ERROR;
 }
 
 

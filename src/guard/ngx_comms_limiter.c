@@ -18,6 +18,9 @@
  * case (all events of one bucket at its end).  Evenly spread events are
  * limited exactly.
  *
+ * Once the newest event is older than the window none counts any more, which
+ * keeps small limits from being held back by an even spread that never was.
+ *
  * Events that were refused are not counted: who keeps knocking is let in as
  * soon as one who waits.
  *
@@ -117,7 +120,7 @@ static ngx_int_t
 ngx_comms_limiter_pass(ngx_comms_limit_t *limit, uint64_t max,
     ngx_msec_t *wait)
 {
-    uint64_t  period, gone, window;
+    uint64_t  age, period, gone, window;
 
     window = limit->window;
     period = (uint64_t) ngx_current_msec / window;
@@ -136,6 +139,14 @@ ngx_comms_limiter_pass(ngx_comms_limit_t *limit, uint64_t max,
         limit->period = period;
     }
 
+    age = ((uint64_t) ngx_current_msec > limit->last)
+          ? (uint64_t) ngx_current_msec - limit->last : 0;
+
+    if (age >= window) {
+        limit->previous = 0;
+        age = 0;
+    }
+
     /* no overflow: counts are within 2^27, windows within 2^35 */
 
     if (limit->current + (uint64_t) 1 <= max
@@ -143,6 +154,7 @@ ngx_comms_limiter_pass(ngx_comms_limit_t *limit, uint64_t max,
            <= (max - limit->current - 1) * window)
     {
         limit->current++;
+        limit->last = (uint64_t) ngx_current_msec;
         return NGX_OK;
     }
 
@@ -152,6 +164,8 @@ ngx_comms_limiter_pass(ngx_comms_limit_t *limit, uint64_t max,
         *wait = ngx_comms_limiter_wait(limit->previous,
                                        max - limit->current - 1, window)
                 - gone;
+        *wait = ngx_min(*wait, window - age);
+
         return NGX_DECLINED;
     }
 
@@ -159,6 +173,7 @@ ngx_comms_limiter_pass(ngx_comms_limit_t *limit, uint64_t max,
 
     *wait = window - gone
             + ngx_comms_limiter_wait(limit->current, max - 1, window);
+    *wait = ngx_min(*wait, window - age);
 
     return NGX_DECLINED;
 }

@@ -45,6 +45,7 @@ typedef struct {
     ngx_rbtree_node_t    node;       /* key: crc32 of the limit's key */
     ngx_queue_t          queue;      /* least recently used last */
     uint64_t             period;     /* number of the current bucket */
+    uint64_t             last;       /* time of the newest event, ms */
     ngx_msec_t           window;
     uint32_t             current;    /* events in it */
     uint32_t             previous;   /* events in the bucket before */
