@@ -178,6 +178,23 @@ asan:
 	    BACKEND_TEST=$(ASAN)/ngx_http_comms_backend_test_module.so
 	@util/sanitizer-reports $(ASAN)/reports
 
+# the module linked into nginx, as --add-module does
+.PHONY: check-static
+STATIC := $(BUILD)/static
+check-static: | nginx-source
+	@echo "== the module linked into nginx"
+	@mkdir -p $(STATIC)
+	@cd $(BUILD)/nginx-src && bash ./configure --builddir=$(STATIC) \
+	    --with-cc-opt='-O1 $(WARNINGS)' --with-threads \
+	    --with-http_ssl_module --add-module=$(TOP) \
+	    > $(STATIC)/configure.log \
+	    || { tail -n 5 $(STATIC)/configure.log >&2; exit 1; }
+	@$(MAKE) -s -j2 -f $(STATIC)/Makefile -C $(BUILD)/nginx-src binary \
+	    > $(STATIC)/make.log 2>&1 \
+	    || { tail -n 20 $(STATIC)/make.log >&2; exit 1; }
+	@COMMS_MODULE= NGINX_BINARY=$(STATIC)/nginx util/node demo/demo.mjs \
+	    --once | tail -n 2
+
 # static analysis -------------------------------------------------------------
 
 .PHONY: analyze
@@ -185,7 +202,7 @@ analyze: $(OBJS)/Makefile
 	@util/analyze
 
 bench:
-	@util/deps test
+	@util/deps bench
 	@$(MAKE) -s module
 	@$(TEST_ENV) util/node bench/bench.mjs $(BENCH)
 

@@ -37,7 +37,7 @@ const running = [];
 
 
 async function main() {
-    if (!fs.existsSync(MODULE)) {
+    if (MODULE !== null && !fs.existsSync(MODULE)) {
         throw new Error(`no module at ${MODULE}: run "make" first`);
     }
 

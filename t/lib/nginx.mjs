@@ -7,7 +7,8 @@
  * end, where an [alert] or a sanitizer's word fails the scenario.
  *
  *   NGINX_BINARY   default /usr/sbin/nginx
- *   COMMS_MODULE   default build/module/ngx_http_comms_module.so
+ *   COMMS_MODULE   default build/module/ngx_http_comms_module.so; empty for an
+ *                  nginx that the module is linked into
  */
 
 import { execFile, spawn } from 'node:child_process';
@@ -21,8 +22,11 @@ import { promisify } from 'node:util';
 export const TOP = path.resolve(
     path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const BINARY = process.env.NGINX_BINARY ?? '/usr/sbin/nginx';
-export const MODULE = path.resolve(TOP, process.env.COMMS_MODULE
-    ?? 'build/module/ngx_http_comms_module.so');
+const wanted = process.env.COMMS_MODULE
+    ?? 'build/module/ngx_http_comms_module.so';
+
+/* null: the module is linked into nginx */
+export const MODULE = wanted === '' ? null : path.resolve(TOP, wanted);
 
 const QUEUES = ['open', 'reply', 'whatsapp', 'sms', 'email'];
 const PROTOCOLS = ['openai', 'twilio', 'sendgrid'];
@@ -112,7 +116,7 @@ worker_processes ${workers};
 ${root ? 'user root;' : ''}
 pid logs/nginx.pid;
 error_log logs/error.log ${logLevel};
-load_module ${module};
+${module === null ? '' : `load_module ${module};`}
 ${main}
 events {
     worker_connections ${connections};

@@ -26,6 +26,11 @@ package Test::Comms;
 #   secrets eval   the same for secrets.json
 #   text_of eval   { 'projects/acme.json' => '{' }: files as they are
 #   secrets_mode   the umask that secrets.json is written with
+#   form eval      [Body => 'Hello']: the request is a webhook of Twilio with
+#                  a form that has these changes, signed
+#   path           of that webhook
+#   signed_url     what Twilio has signed, when it is another URL
+#   signed_with    and the token, when it is another one
 #
 # Files are written with umask 077, since secrets must be nobody else's.
 #
@@ -40,8 +45,8 @@ use JSON::PP ();
 use MIME::Base64 qw( encode_base64 );
 
 our @EXPORT = qw(
-    world project secrets start start_json twilio_form twilio_headers
-    sendgrid_mail providers jobs ID1 ID2 ID3 KEY KEY2 SID TOKEN
+    world project secrets start start_json accepted refused twilio_form
+    twilio_headers sendgrid_mail providers jobs ID1 ID2 ID3 KEY KEY2 SID TOKEN
     OLD_TOKEN INBOUND GONE
 );
 
@@ -219,6 +224,16 @@ sub world {
         $block->set_value(user_files => files($block));
     }
 
+    if (defined $block->form) {
+        my $path = $block->path // '/webhooks/twilio';
+        my $form = twilio_form(@{ $block->form });
+
+        $block->set_value(request => "POST $path\n$form");
+        $block->set_value(more_headers =>
+            twilio_headers($block->signed_url // "http://localhost$path",
+                           $form, scalar $block->signed_with));
+    }
+
     if (!defined $block->more_headers) {
         $block->set_value(more_headers =>
             'x-api-key: ' . KEY . "\nContent-Type: application/json\n");
@@ -274,6 +289,32 @@ sub start_json {
 
 sub start {
     return "POST /initiate-conversation\n" . start_json(@_);
+}
+
+
+# The answer to a start request, as a pattern: the channels in their order.
+sub accepted {
+    my (@channels) = @_;
+    my $channels = join ',', map { qq("$_") } @channels;
+
+    return '^\{"status":"success","request_id":"' . ID1 . '",'
+           . '"thread_id":"th_[0-9A-HJKMNP-TV-Z]{26}",'
+           . '"conversation_id":"acme#care#' . ID1 . '",'
+           . "\"channels\":\\[$channels\\],"
+           . '"message":"Request accepted and queued for processing",'
+           . '"queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"'
+           . '\}$';
+}
+
+
+# An error: its code, and the request_id that it repeats (undef: null).
+sub refused {
+    my ($code, $request_id) = @_;
+
+    $request_id = defined $request_id ? qq("\Q$request_id\E") : 'null';
+
+    return qq(^\\{"status":"error","error_code":"$code","message":".+",)
+           . qq("request_id":$request_id\\}\$);
 }
 
 
