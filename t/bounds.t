@@ -13,7 +13,7 @@ no_shuffle();
 no_long_string();
 add_block_preprocessor(\&world);
 
-plan tests => repeat_each() * (blocks() * 2 + 33);
+plan tests => repeat_each() * (blocks() * 2 + 47);
 
 run_tests();
 
@@ -33,7 +33,8 @@ __DATA__
 --- error_code: 413
 --- response_headers
 Content-Type: application/json
---- response_body_like: ^\{"status":"error","error_code":"PAYLOAD_TOO_LARGE","message":"Request body is too large","request_id":null\}$
+--- response_body_like eval
+::refused('PAYLOAD_TOO_LARGE')
 
 === TEST 2: 413 of a chunked body
 --- config
@@ -51,7 +52,8 @@ Content-Type: application/json
 --- error_code: 413
 --- response_headers
 Content-Type: application/json
---- response_body_like: ^\{"status":"error","error_code":"PAYLOAD_TOO_LARGE","message":"Request body is too large","request_id":null\}$
+--- response_body_like eval
+::refused('PAYLOAD_TOO_LARGE')
 
 === TEST 3: 413 of a webhook
 --- config
@@ -67,7 +69,8 @@ Content-Type: application/json
 --- error_code: 413
 --- response_headers
 Content-Type: application/json
---- response_body_like: ^\{"status":"error","error_code":"PAYLOAD_TOO_LARGE","message":"Request body is too large","request_id":null\}$
+--- response_body_like eval
+::refused('PAYLOAD_TOO_LARGE')
 
 === TEST 4: 413 for GET with a body
 --- config
@@ -81,7 +84,8 @@ Content-Type: application/json
 --- request eval
 "GET /conversations\n" . ('x' x 2000)
 --- error_code: 413
---- response_body_like: ^\{"status":"error","error_code":"PAYLOAD_TOO_LARGE","message":"Request body is too large","request_id":null\}$
+--- response_body_like eval
+::refused('PAYLOAD_TOO_LARGE')
 
 === TEST 5: 413 keeps an error_page of one's own
 --- config
@@ -158,13 +162,13 @@ a client request body is buffered to a temporary file
 --- request eval
 "POST /initiate-conversation\n" . '{"company_data":{},"company_data":{}}'
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 13: a member twice, deep
 --- request eval
 "POST /initiate-conversation\n" . '{"company_data":{"company_id":"acme","company_id":"other"}}'
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 14: NUL in a string, escaped
 --- request eval
@@ -176,85 +180,85 @@ a client request body is buffered to a temporary file
 --- request eval
 "POST /initiate-conversation\n" . "{\"a\":\0}"
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 16: NUL behind the document
 --- request eval
 "POST /initiate-conversation\n" . ::start_json() . "\0"
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 17: text behind the document
 --- request eval
 "POST /initiate-conversation\n" . ::start_json() . '{}'
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 18: invalid UTF-8
 --- request eval
 "POST /initiate-conversation\n" . "{\"company_data\":\"\xff\xfe\"}"
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 19: UTF-8, overlong
 --- request eval
 "POST /initiate-conversation\n" . "{\"a\":\"\xc0\xaf\"}"
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 20: UTF-8, a lone surrogate, as bytes
 --- request eval
 "POST /initiate-conversation\n" . "{\"a\":\"\xed\xa0\x80\"}"
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 21: UTF-8, a lone surrogate, escaped
 --- request eval
 "POST /initiate-conversation\n" . '{"a":"\ud800"}'
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 22: a byte order mark
 --- request eval
 "POST /initiate-conversation\n" . "\xef\xbb\xbf" . ::start_json()
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 23: a control character in a string
 --- request eval
 "POST /initiate-conversation\n" . "{\"a\":\"\x01\"}"
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 24: single quotes
 --- request eval
 "POST /initiate-conversation\n" . "{'a':1}"
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 25: a comma too many
 --- request eval
 "POST /initiate-conversation\n" . '{"a":1,}'
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 26: a huge number
 --- request eval
 "POST /initiate-conversation\n" . ::start_json() =~ s/"Nurse"/1e999/r
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 27: a huge integer
 --- request eval
 "POST /initiate-conversation\n" . ::start_json() =~ s/"Nurse"/99999999999999999999/r
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 28: not a number
 --- request eval
 "POST /initiate-conversation\n" . ::start_json() =~ s/"Nurse"/NaN/r
 --- error_code: 400
---- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON: 
+--- response_body_like: "error_code":"INVALID_REQUEST","message":"Request body is not valid JSON:
 
 === TEST 29: long names
 --- request eval
@@ -467,3 +471,53 @@ Content-Type: application/json
 --- must_die
 --- error_log
 "client_body_in_file_only" must be off in location "/t": "comms_webhook" keeps bodies in memory
+
+=== TEST 54: two requests on one connection
+--- pipelined_requests eval
+[::start(), ::start('request_data.request_id' => ::ID2)]
+--- error_code eval
+[202, 202]
+--- response_body_like eval
+[::accepted('sms'), '"status":"success"']
+--- no_error_log
+[error]
+
+=== TEST 55: what is refused before its body is read leaves the connection usable
+--- pipelined_requests eval
+["PUT /initiate-conversation\n" . ::start_json(), ::start(),
+ "POST /status\n" . ('x' x 3000), 'GET /status']
+--- error_code eval
+[405, 202, 405, 200]
+--- response_body_like eval
+['METHOD_NOT_ALLOWED', 'success', 'METHOD_NOT_ALLOWED', 'accepted_total":1']
+--- no_error_log
+[error]
+
+=== TEST 56: Expect: 100-continue
+--- raw_request eval
+my $json = ::start_json();
+["POST /initiate-conversation HTTP/1.1\r\nHost: localhost\r\n"
+ . "Expect: 100-continue\r\nConnection: close\r\nContent-Length: "
+ . length($json) . "\r\nx-api-key: " . ::KEY . "\r\n\r\n", $json]
+--- ignore_response
+--- no_error_log
+[error]
+
+=== TEST 57: a body that never comes
+--- config
+    client_body_timeout 100ms;
+    location = /initiate-conversation { comms_initiate; }
+--- raw_request eval
+"POST /initiate-conversation HTTP/1.1\r\nHost: localhost\r\n"
+. "Connection: close\r\nContent-Length: 100\r\n\r\n{"
+--- error_code:
+--- no_error_log
+[error]
+[alert]
+
+=== TEST 58: a webhook without Host
+--- raw_request eval
+"POST /webhooks/twilio HTTP/1.0\r\nContent-Length: 1\r\n"
+. "X-Twilio-Signature: AAAA\r\n\r\nx"
+--- error_code: 403
+--- response_body_like: FORBIDDEN

@@ -25,7 +25,8 @@ __DATA__
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["sms"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('sms')
 --- no_error_log
 [error]
 
@@ -36,7 +37,8 @@ Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["email"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('email')
 --- no_error_log
 [error]
 
@@ -47,7 +49,8 @@ Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["whatsapp","sms","email"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('whatsapp', 'sms', 'email')
 --- no_error_log
 [error]
 
@@ -58,7 +61,8 @@ Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["sms"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('sms')
 --- no_error_log
 [error]
 
@@ -69,7 +73,8 @@ Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["whatsapp","sms","email"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('whatsapp', 'sms', 'email')
 --- no_error_log
 [error]
 
@@ -80,7 +85,8 @@ Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["whatsapp","sms"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('whatsapp', 'sms')
 --- no_error_log
 [error]
 
@@ -91,7 +97,8 @@ Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["email"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('email')
 --- no_error_log
 [error]
 
@@ -104,7 +111,8 @@ sub { $_[0]{allowed_channels} = ['email'] }
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["email"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('email')
 --- no_error_log
 [error]
 
@@ -115,7 +123,8 @@ Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["sms"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('sms')
 --- no_error_log
 [error]
 
@@ -126,7 +135,8 @@ Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["sms"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('sms')
 --- no_error_log
 [error]
 
@@ -137,7 +147,8 @@ Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["sms"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('sms')
 --- no_error_log
 [error]
 
@@ -148,7 +159,8 @@ Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["sms"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('sms')
 --- no_error_log
 [error]
 
@@ -159,7 +171,8 @@ Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["sms"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('sms')
 --- no_error_log
 [error]
 
@@ -172,7 +185,8 @@ Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["sms"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('sms')
 --- no_error_log
 [error]
 
@@ -185,7 +199,8 @@ Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["sms"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('sms')
 --- no_error_log
 [error]
 
@@ -198,7 +213,8 @@ Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
 --- response_headers_like
 Content-Type: application/json
 Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
---- response_body_like: ^\{"status":"success","request_id":"550e8400-e29b-41d4-a716-446655440001","thread_id":"(th_[0-9A-HJKMNP-TV-Z]{26})","conversation_id":"acme#care#550e8400-e29b-41d4-a716-446655440001","channels":\["sms"\],"message":"Request accepted and queued for processing","queue_timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}$
+--- response_body_like eval
+::accepted('sms')
 --- no_error_log
 [error]
 

@@ -12,7 +12,7 @@ no_shuffle();
 no_long_string();
 add_block_preprocessor(\&world);
 
-plan tests => repeat_each() * (blocks() * 2 + 1);
+plan tests => repeat_each() * (blocks() * 2 + 4);
 
 run_tests();
 
@@ -112,3 +112,22 @@ CORE::join '', grep { !/comms_jobs/ } split /^/, ::providers()
 --- must_die
 --- error_log
 "comms_provider" requires a location with "comms_jobs": add "location /comms/jobs { comms_jobs; }" to a server, or set "comms_workers off" where another nginx consumes the queues
+
+=== TEST 10: an AI that hangs up: the job is tried again
+--- more_http
+    comms_workers on;
+--- more_config eval
+::providers() =~ s{:\$TEST_NGINX_SERVER_PORT/fake/openai}{:19891}r
+--- tcp_listen: 19891
+--- tcp_reply eval: "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"
+--- request eval
+::start()
+--- more_headers eval
+"Prefer: wait=1\nx-api-key: " . ::KEY
+--- error_code: 202
+--- error_log
+to be retried
+job: open
+--- no_error_log
+7700900123
+[alert]

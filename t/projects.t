@@ -12,7 +12,7 @@ no_shuffle();
 no_long_string();
 add_block_preprocessor(\&world);
 
-plan tests => repeat_each() * 1;
+plan tests => repeat_each() * (blocks() * 2 + 19);
 
 run_tests();
 
@@ -108,7 +108,7 @@ invalid number of arguments in "comms_projects" directive
 { 'projects/acme.json' => "{\n  \"company_id\": acme\n}" }
 --- must_die
 --- error_log
-/projects/acme.json" line 2 column 17: 
+/projects/acme.json" line 2 column 20: invalid syntax
 
 === TEST 11: a list
 --- text_of eval
@@ -122,7 +122,7 @@ invalid number of arguments in "comms_projects" directive
 { 'projects/acme.json' => '{"company_id":"a","company_id":"b"}' }
 --- must_die
 --- error_log
-/projects/acme.json" line 1 column 
+/projects/acme.json" line 1 column
 
 === TEST 13: an empty object
 --- text_of eval
@@ -158,7 +158,7 @@ nested too deeply
 sub { my ($p) = @_; $p->{project_status} = 'asleep' }
 --- must_die
 --- error_log
-/projects/acme.json" line 40: field "project_status" is "asleep", must be "active" or "inactive"
+/projects/acme.json" line 41: field "project_status" is "asleep", must be "active" or "inactive"
 
 === TEST 17: company_id, "#" in it
 --- project eval

@@ -103,10 +103,8 @@ invalid value "" in "comms_public_base_url" directive, it must be "http://host" 
 --- more_http
     comms_workers off;
     comms_public_base_url https://comms.example.org;
---- request eval
-"POST /webhooks/twilio\n" . ::twilio_form()
---- more_headers eval
-::twilio_headers('https://comms.example.org/webhooks/twilio', ::twilio_form())
+--- form eval: []
+--- signed_url: https://comms.example.org/webhooks/twilio
 --- no_error_log
 [error]
 
@@ -114,10 +112,8 @@ invalid value "" in "comms_public_base_url" directive, it must be "http://host" 
 --- more_http
     comms_workers off;
     comms_public_base_url https://comms.example.org//;
---- request eval
-"POST /webhooks/twilio\n" . ::twilio_form()
---- more_headers eval
-::twilio_headers('https://comms.example.org/webhooks/twilio', ::twilio_form())
+--- form eval: []
+--- signed_url: https://comms.example.org/webhooks/twilio
 --- no_error_log
 [error]
 
@@ -125,10 +121,8 @@ invalid value "" in "comms_public_base_url" directive, it must be "http://host" 
 --- more_http
     comms_workers off;
     comms_public_base_url http://comms.example.org:8080;
---- request eval
-"POST /webhooks/twilio\n" . ::twilio_form()
---- more_headers eval
-::twilio_headers('http://comms.example.org:8080/webhooks/twilio', ::twilio_form())
+--- form eval: []
+--- signed_url: http://comms.example.org:8080/webhooks/twilio
 --- no_error_log
 [error]
 
@@ -136,10 +130,8 @@ invalid value "" in "comms_public_base_url" directive, it must be "http://host" 
 --- more_http
     comms_workers off;
     comms_public_base_url https://example.org/comms;
---- request eval
-"POST /webhooks/twilio\n" . ::twilio_form()
---- more_headers eval
-::twilio_headers('https://example.org/comms/webhooks/twilio', ::twilio_form())
+--- form eval: []
+--- signed_url: https://example.org/comms/webhooks/twilio
 --- no_error_log
 [error]
 
@@ -147,10 +139,8 @@ invalid value "" in "comms_public_base_url" directive, it must be "http://host" 
 --- more_http
     comms_workers off;
     comms_public_base_url https://comms.example.org:443;
---- request eval
-"POST /webhooks/twilio\n" . ::twilio_form()
---- more_headers eval
-::twilio_headers('https://comms.example.org/webhooks/twilio', ::twilio_form())
+--- form eval: []
+--- signed_url: https://comms.example.org/webhooks/twilio
 --- no_error_log
 [error]
 
@@ -158,10 +148,8 @@ invalid value "" in "comms_public_base_url" directive, it must be "http://host" 
 --- more_http
     comms_workers off;
     comms_public_base_url https://comms.example.org;
---- request eval
-"POST /webhooks/twilio\n" . ::twilio_form()
---- more_headers eval
-::twilio_headers('https://comms.example.org:443/webhooks/twilio', ::twilio_form())
+--- form eval: []
+--- signed_url: https://comms.example.org:443/webhooks/twilio
 --- no_error_log
 [error]
 
@@ -169,10 +157,7 @@ invalid value "" in "comms_public_base_url" directive, it must be "http://host" 
 --- more_http
     comms_workers off;
     comms_public_base_url https://comms.example.org;
---- request eval
-"POST /webhooks/twilio\n" . ::twilio_form()
---- more_headers eval
-::twilio_headers('http://localhost/webhooks/twilio', ::twilio_form())
+--- form eval: []
 --- no_error_log
 [error]
 
@@ -180,10 +165,8 @@ invalid value "" in "comms_public_base_url" directive, it must be "http://host" 
 --- more_http
     comms_workers off;
     comms_public_base_url https://comms.example.org;
---- request eval
-"POST /webhooks/twilio\n" . ::twilio_form()
---- more_headers eval
-::twilio_headers('https://other.example.org/webhooks/twilio', ::twilio_form())
+--- form eval: []
+--- signed_url: https://other.example.org/webhooks/twilio
 --- error_code: 403
 --- response_body_like: FORBIDDEN
 
@@ -191,7 +174,8 @@ invalid value "" in "comms_public_base_url" directive, it must be "http://host" 
 --- request eval
 "POST /webhooks/twilio\n" . ::twilio_form()
 --- more_headers eval
-::twilio_headers('https://evil.example.org/webhooks/twilio', ::twilio_form())
+::twilio_headers('https://evil.example.org/webhooks/twilio',
+    ::twilio_form())
 . "X-Forwarded-Host: evil.example.org\nX-Forwarded-Proto: https\n"
 --- error_code: 403
 --- response_body_like: FORBIDDEN
@@ -205,9 +189,8 @@ invalid value "" in "comms_public_base_url" directive, it must be "http://host" 
         comms_public_base_url https://inner.example.org;
         comms_webhook twilio;
     }
---- request eval
-"POST /hook\n" . ::twilio_form()
---- more_headers eval
-::twilio_headers('https://inner.example.org/hook', ::twilio_form())
+--- form eval: []
+--- path: /hook
+--- signed_url: https://inner.example.org/hook
 --- no_error_log
 [error]

@@ -12,7 +12,7 @@ no_shuffle();
 no_long_string();
 add_block_preprocessor(\&world);
 
-plan tests => repeat_each() * 1;
+plan tests => repeat_each() * (blocks() * 2 + 9);
 
 run_tests();
 
@@ -89,7 +89,7 @@ invalid number of arguments in "comms_secrets" directive
 { 'secrets.json' => "{\n \"a\": my-secret-word\n}" }
 --- must_die
 --- error_log
-/secrets.json" line 2 column 7: invalid JSON
+/secrets.json" line 2 column 8: invalid JSON
 --- no_error_log
 my-secret-word
 
