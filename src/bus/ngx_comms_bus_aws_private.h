@@ -21,6 +21,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_event.h>
 #include <jansson.h>
 #include <bus/ngx_comms_bus_aws.h>
 
@@ -69,15 +70,19 @@ struct ngx_comms_bus_aws_s {
     ngx_rbtree_t                 held;       /* by receipt */
     ngx_rbtree_node_t            held_sentinel;
     ngx_queue_t                  oldest;     /* held, as received */
+    ngx_msec_t                   forgot;     /* when they were looked at */
 
     ngx_queue_t                  tasks;      /* on their way */
     ngx_queue_t                  ended;      /* their operations finish on
                                                 the next turn */
+    ngx_comms_op_t              *unserved;   /* no memory for a task */
     ngx_event_t                  finish;
     ngx_event_t                  watch;      /* for the end of the worker */
 
     json_t                      *depths;     /* last answer */
-    int64_t                      depths_at;
+    ngx_msec_t                   depths_at;
+
+    unsigned                     open:1;     /* between init and exit */
 };
 
 
@@ -123,27 +128,25 @@ struct ngx_comms_bus_aws_task_s {
     json_t                      *answer;     /* as it grows */
 
     ngx_str_t                    receipt;    /* view of "in" */
-    json_t                      *copy;       /* text to be sent first */
-    const char                  *reason;     /* of a bury of the bus's own */
-    json_t                      *list;       /* that is worked off */
-    size_t                       i;
+    json_t                      *list;       /* grows or is worked off */
+    size_t                       i;          /* how far */
+    size_t                       batch;      /* asked for */
     ngx_uint_t                   failed;
+    ngx_uint_t                   dead;
+    ngx_uint_t                   counted;
     int64_t                      delay;      /* ms */
     int64_t                      max;
     int64_t                      receives;   /* at most */
     ngx_uint_t                   seconds;    /* of visibility */
-    ngx_msec_t                   started;
     unsigned                     polling:1;
-    unsigned                     ending:1;
 };
 
 
 /* ngx_comms_bus_aws.c */
 
 /*
- * NULL: out of memory, or no room; the operation is left to the caller then,
- * who must not be told before he has returned: see ..._refuse().  Takes over
- * the reference to "in" in any case.
+ * Takes over "op" and the reference to "in", which may both be NULL.  NULL:
+ * out of memory or too late, and "op" is answered by and by.
  */
 ngx_comms_bus_aws_task_t *ngx_comms_bus_aws_task(ngx_comms_bus_aws_t *bus,
     json_t *in, ngx_comms_op_t *op);
@@ -184,6 +187,8 @@ void ngx_comms_bus_aws_need_dead(ngx_comms_bus_aws_task_t *task,
 
 /* logs what is missing, in a worker that has just started */
 void ngx_comms_bus_aws_check(ngx_comms_bus_aws_t *bus, ngx_uint_t topic);
+
+void ngx_comms_bus_aws_queues_close(ngx_comms_bus_aws_t *bus);
 
 /* {"QueueUrl": ...}, or NULL */
 json_t *ngx_comms_bus_aws_queue_in(ngx_comms_bus_aws_queue_t *queue);
@@ -240,6 +245,18 @@ void ngx_comms_bus_aws_extend(ngx_comms_bus_t *bus, json_t *in,
     ngx_comms_op_t *op);
 void ngx_comms_bus_aws_remove(ngx_comms_bus_t *bus, json_t *in,
     ngx_comms_op_t *op);
+
+/* what the task's "queue" and "receipt" stand for; NULL: stale */
+ngx_comms_bus_aws_held_t *ngx_comms_bus_aws_of(
+    ngx_comms_bus_aws_task_t *task);
+
+/* DeleteMessage */
+void ngx_comms_bus_aws_delete(ngx_comms_bus_aws_task_t *task,
+    ngx_comms_bus_aws_held_t *held, ngx_comms_bus_aws_step_pt step);
+
+/* a step: the last question about the receipt is answered */
+void ngx_comms_bus_aws_settled(ngx_comms_bus_aws_task_t *task, ngx_int_t rc,
+    json_t *answer);
 
 
 /* ngx_comms_bus_aws_return.c */
