@@ -22,7 +22,7 @@ MODULE   := $(OBJS)/ngx_http_comms_module.so
 WARNINGS := -Wextra -Wno-unused-parameter -Wno-missing-field-initializers \
             -Wno-cast-function-type
 
-SOURCES  := $(shell find src -name '*.c' | grep -v -e /aws/ -e _aws -e _dynamodb -e _sns_ | LC_ALL=C sort)
+SOURCES  := $(shell find src -name '*.c' | LC_ALL=C sort)
 HEADERS  := $(shell find src -name '*.h' | LC_ALL=C sort)
 
 .PHONY: module configure deps install demo test unit asan bench clean \

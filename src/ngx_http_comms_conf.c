@@ -24,6 +24,8 @@ static char *ngx_http_comms_init_values(ngx_conf_t *cf,
     ngx_http_comms_main_conf_t *mcf);
 static char *ngx_http_comms_init_backends(ngx_conf_t *cf,
     ngx_http_comms_main_conf_t *mcf);
+static char *ngx_http_comms_init_shared(ngx_conf_t *cf,
+    ngx_http_comms_main_conf_t *mcf);
 static char *ngx_http_comms_init_projects(ngx_conf_t *cf,
     ngx_http_comms_main_conf_t *mcf);
 static char *ngx_http_comms_init_workers(ngx_conf_t *cf,
@@ -184,6 +186,20 @@ ngx_http_comms_init_backends(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_comms_conf_uses_aws(mcf)
+        && ngx_http_comms_conf_aws_client(cf, mcf) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (mcf->aws.uses[NGX_HTTP_COMMS_AWS_STORE]) {
+        return ngx_http_comms_init_shared(cf, mcf);
+    }
+
+    if (mcf->aws.uses[NGX_HTTP_COMMS_AWS_BUS]) {
+        return ngx_http_comms_conf_aws_bus(cf, mcf);
+    }
+
     mcf->sqlite = ngx_comms_sqlite_add(cf, &mcf->store_path,
                                        &mcf->thread_pool, engine->zone);
     if (mcf->sqlite == NULL) {
@@ -198,6 +214,26 @@ ngx_http_comms_init_backends(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* store and bus that several machines share */
+
+static char *
+ngx_http_comms_init_shared(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
+{
+    if (!mcf->aws.uses[NGX_HTTP_COMMS_AWS_BUS]) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"comms_store dynamodb\" requires \"comms_bus aws\": "
+                      "a thread and its queue entry are kept together");
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_comms_conf_aws_bus(cf, mcf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_comms_conf_aws_store(cf, mcf);
 }
 
 
@@ -216,20 +252,35 @@ ngx_http_comms_init_projects(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
 
     engine = &mcf->engine;
 
-    engine->secrets = ngx_comms_secrets_files(cf, &mcf->secrets_path);
-    if (engine->secrets == NULL) {
-        return NGX_CONF_ERROR;
+    if (mcf->aws.uses[NGX_HTTP_COMMS_AWS_SECRETS]) {
+        if (ngx_http_comms_conf_aws_secrets(cf, mcf) != NGX_CONF_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+    } else {
+        engine->secrets = ngx_comms_secrets_files(cf, &mcf->secrets_path);
+
+        if (engine->secrets == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    /* what is fetched on need is checked when it is fetched */
+
+    if (mcf->aws.uses[NGX_HTTP_COMMS_AWS_PROJECTS]) {
+        return ngx_http_comms_conf_aws_projects(cf, mcf);
     }
 
     engine->projects = ngx_comms_projects_files(cf, &mcf->projects_dir,
-                                                engine->secrets);
+                          mcf->aws.uses[NGX_HTTP_COMMS_AWS_SECRETS]
+                              ? NULL : engine->secrets);
     if (engine->projects == NULL) {
         return NGX_CONF_ERROR;
     }
 
     /* what nobody consumes here needs no provider here */
 
-    if (!mcf->consume) {
+    if (!mcf->consume || mcf->aws.uses[NGX_HTTP_COMMS_AWS_SECRETS]) {
         return NGX_CONF_OK;
     }
 

@@ -53,6 +53,32 @@ char *ngx_http_comms_conf_public_base_url(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_comms_conf_bounds(ngx_conf_t *cf, void *post, void *data);
 
+char *ngx_http_comms_conf_projects(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_comms_conf_secrets(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_comms_conf_aws(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/*
+ * The AWS backends: reads the parameters behind a backend's name, says
+ * whether any is in use, and makes the client, the bus, the store, the
+ * secrets and the projects, in this order.
+ */
+char *ngx_http_comms_conf_aws_params(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_comms_main_conf_t *mcf, ngx_http_comms_aws_backend_e backend);
+ngx_uint_t ngx_http_comms_conf_uses_aws(ngx_http_comms_main_conf_t *mcf);
+char *ngx_http_comms_conf_aws_client(ngx_conf_t *cf,
+    ngx_http_comms_main_conf_t *mcf);
+char *ngx_http_comms_conf_aws_bus(ngx_conf_t *cf,
+    ngx_http_comms_main_conf_t *mcf);
+char *ngx_http_comms_conf_aws_store(ngx_conf_t *cf,
+    ngx_http_comms_main_conf_t *mcf);
+char *ngx_http_comms_conf_aws_secrets(ngx_conf_t *cf,
+    ngx_http_comms_main_conf_t *mcf);
+char *ngx_http_comms_conf_aws_projects(ngx_conf_t *cf,
+    ngx_http_comms_main_conf_t *mcf);
+
 /* the flow of a queue, or NULL when there is no such queue */
 const ngx_comms_step_t *ngx_http_comms_conf_steps(ngx_str_t *queue);
 

@@ -14,11 +14,15 @@
 typedef struct {
     ngx_str_t   name;
     ngx_str_t   path;           /* default of "path=" */
+    ngx_int_t   aws;            /* ngx_http_comms_aws_backend_e, or -1 */
 } ngx_http_comms_backend_t;
 
 
 static ngx_http_comms_backend_t *ngx_http_comms_conf_backend(
     ngx_http_comms_backend_t *backend, ngx_str_t *name);
+static char *ngx_http_comms_conf_documents(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_http_comms_main_conf_t *mcf, ngx_str_t *path,
+    const char *backend, ngx_http_comms_aws_backend_e aws);
 static ngx_int_t ngx_http_comms_conf_worker_param(ngx_str_t *value,
     ngx_http_comms_worker_t *worker, const char **allowed);
 static ngx_int_t ngx_http_comms_conf_number(ngx_str_t *value, size_t skip,
@@ -28,14 +32,16 @@ static ngx_int_t ngx_http_comms_conf_time(ngx_str_t *value, size_t skip,
 
 
 static ngx_http_comms_backend_t  ngx_http_comms_stores[] = {
-    { ngx_string("sqlite"), ngx_string("comms/comms.db") },
-    { ngx_null_string, ngx_null_string }
+    { ngx_string("sqlite"), ngx_string("comms/comms.db"), -1 },
+    { ngx_string("dynamodb"), ngx_null_string, NGX_HTTP_COMMS_AWS_STORE },
+    { ngx_null_string, ngx_null_string, -1 }
 };
 
 
 static ngx_http_comms_backend_t  ngx_http_comms_buses[] = {
-    { ngx_string("sqlite"), ngx_null_string },
-    { ngx_null_string, ngx_null_string }
+    { ngx_string("sqlite"), ngx_null_string, -1 },
+    { ngx_string("aws"), ngx_null_string, NGX_HTTP_COMMS_AWS_BUS },
+    { ngx_null_string, ngx_null_string, -1 }
 };
 
 
@@ -109,15 +115,24 @@ ngx_http_comms_conf_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (backend == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"%V\" directive, it must "
-                           "be \"sqlite\"", &value[1], &cmd->name);
+                           "be \"sqlite\" or \"dynamodb\"", &value[1],
+                           &cmd->name);
         return NGX_CONF_ERROR;
     }
 
     mcf->store = backend->name;
     mcf->store_path = backend->path;
 
+    if (backend->aws != -1) {
+        return ngx_http_comms_conf_aws_params(cf, cmd, mcf, backend->aws);
+    }
+
     if (cf->args->nelts == 2) {
         return NGX_CONF_OK;
+    }
+
+    if (cf->args->nelts > 3) {
+        return "has too many parameters";
     }
 
     if (value[2].len <= 5 || ngx_strncmp(value[2].data, "path=", 5) != 0) {
@@ -153,13 +168,79 @@ ngx_http_comms_conf_bus(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (backend == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"%V\" directive, it must "
-                           "be \"sqlite\"", &value[1], &cmd->name);
+                           "be \"sqlite\" or \"aws\"", &value[1],
+                           &cmd->name);
         return NGX_CONF_ERROR;
     }
 
     mcf->bus = backend->name;
 
+    if (backend->aws != -1) {
+        return ngx_http_comms_conf_aws_params(cf, cmd, mcf, backend->aws);
+    }
+
+    if (cf->args->nelts > 2) {
+        return "has too many parameters";
+    }
+
     return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_comms_conf_projects(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_comms_main_conf_t *mcf = conf;
+
+    return ngx_http_comms_conf_documents(cf, cmd, mcf, &mcf->projects_dir,
+                                         "dynamodb",
+                                         NGX_HTTP_COMMS_AWS_PROJECTS);
+}
+
+
+char *
+ngx_http_comms_conf_secrets(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_comms_main_conf_t *mcf = conf;
+
+    return ngx_http_comms_conf_documents(cf, cmd, mcf, &mcf->secrets_path,
+                                         "aws",
+                                         NGX_HTTP_COMMS_AWS_SECRETS);
+}
+
+
+/* one argument is a path; with more, the first names a backend */
+
+static char *
+ngx_http_comms_conf_documents(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_comms_main_conf_t *mcf, ngx_str_t *path, const char *backend,
+    ngx_http_comms_aws_backend_e aws)
+{
+    ngx_str_t  *value;
+
+    if (path->len != 0) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    *path = value[1];
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    if (value[1].len == ngx_strlen(backend)
+        && ngx_strncmp(value[1].data, backend, value[1].len) == 0)
+    {
+        return ngx_http_comms_conf_aws_params(cf, cmd, mcf, aws);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\" directive, it must be "
+                       "a path alone, or \"%s\" with parameters", &value[1],
+                       &cmd->name, backend);
+
+    return NGX_CONF_ERROR;
 }
 
 

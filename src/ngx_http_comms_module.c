@@ -65,14 +65,14 @@ static ngx_command_t  ngx_http_comms_commands[] = {
       NULL },
 
     { ngx_string("comms_store"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
       ngx_http_comms_conf_store,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("comms_bus"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
       ngx_http_comms_conf_bus,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -86,17 +86,24 @@ static ngx_command_t  ngx_http_comms_commands[] = {
       NULL },
 
     { ngx_string("comms_projects"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_comms_conf_projects,
       NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_http_comms_main_conf_t, projects_dir),
+      0,
       NULL },
 
     { ngx_string("comms_secrets"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_comms_conf_secrets,
       NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_http_comms_main_conf_t, secrets_path),
+      0,
+      NULL },
+
+    { ngx_string("comms_aws"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_comms_conf_aws,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("comms_worker"),
@@ -297,9 +304,20 @@ static ngx_int_t
 ngx_http_comms_init_backends(ngx_cycle_t *cycle,
     ngx_http_comms_main_conf_t *mcf)
 {
+    ngx_str_t            words;
     ngx_comms_engine_t  *engine;
 
     engine = &mcf->engine;
+
+    if (mcf->aws.client != NULL) {
+        if (ngx_comms_aws_init_process(mcf->aws.client, cycle) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        words = ngx_comms_aws_words(mcf->aws.client);
+
+        ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0, "comms aws: %V", &words);
+    }
 
     if (engine->store->init_process(engine->store, cycle) != NGX_OK
         || engine->bus->init_process(engine->bus, cycle) != NGX_OK)
@@ -307,9 +325,16 @@ ngx_http_comms_init_backends(ngx_cycle_t *cycle,
         return NGX_ERROR;
     }
 
-    ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
-                  "comms store is %V, path \"%V\"", &engine->store->name,
-                  &mcf->store_path);
+    if (mcf->sqlite != NULL) {
+        ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
+                      "comms store is %V, path \"%V\"",
+                      &engine->store->name, &mcf->store_path);
+
+    } else {
+        ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
+                      "comms store is %V", &engine->store->name);
+    }
+
     ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
                   "comms bus is %V", &engine->bus->name);
 
@@ -340,6 +365,10 @@ ngx_http_comms_exit_process(ngx_cycle_t *cycle)
 
     engine->bus->exit_process(engine->bus);
     engine->store->exit_process(engine->store);
+
+    if (mcf->aws.client != NULL) {
+        ngx_comms_aws_exit_process(mcf->aws.client);
+    }
 }
 
 

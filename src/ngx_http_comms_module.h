@@ -13,15 +13,56 @@
 #include <ngx_http.h>
 #include <flow/ngx_comms_flow.h>
 #include <sqlite/ngx_comms_sqlite.h>
+#include <aws/ngx_comms_aws.h>
 #include <job/ngx_http_comms_job.h>
 
 
 #define NGX_HTTP_COMMS_VERSION  "0.1.0"
 
 
+/* which of the backends are on AWS */
+typedef enum {
+    NGX_HTTP_COMMS_AWS_STORE = 0,
+    NGX_HTTP_COMMS_AWS_BUS,
+    NGX_HTTP_COMMS_AWS_PROJECTS,
+    NGX_HTTP_COMMS_AWS_SECRETS,
+    NGX_HTTP_COMMS_AWS_BACKENDS
+} ngx_http_comms_aws_backend_e;
+
+
+/* what "comms_aws" and the parameters of the AWS backends say, as written */
+typedef struct {
+    ngx_comms_aws_t            *client;         /* NULL: not in use */
+    ngx_comms_aws_conf_t        conf;
+    ngx_str_t                   endpoint;       /* of services without one */
+    ngx_str_t                   max_attempts;
+
+    ngx_str_t                   table;
+    ngx_str_t                   layout;
+    ngx_str_t                   inbound_table;
+    ngx_str_t                   consent_table;
+    ngx_str_t                   lock_table;
+    ngx_str_t                   retention;      /* days */
+
+    ngx_str_t                   topic;
+    ngx_str_t                   queue_prefix;
+    ngx_str_t                   wait;           /* seconds */
+    ngx_str_t                   serialise;
+
+    ngx_str_t                   projects_table;
+    ngx_str_t                   projects_term;
+    ngx_str_t                   secrets_prefix;
+    ngx_str_t                   secrets_term;
+
+    ngx_uint_t                  configured;
+    ngx_uint_t                  uses[NGX_HTTP_COMMS_AWS_BACKENDS];
+} ngx_http_comms_aws_t;
+
+
 typedef struct {
     ngx_comms_engine_t          engine;
     ngx_comms_sqlite_t         *sqlite;         /* NULL: not in use */
+    ngx_http_comms_aws_t        aws;
 
     ngx_str_t                   zone_name;
     ngx_int_t                   zone_size;

@@ -56,23 +56,30 @@ ngx_comms_aws_t *ngx_comms_aws_add(ngx_conf_t *cf,
 ngx_int_t ngx_comms_aws_init_process(ngx_comms_aws_t *aws,
     ngx_cycle_t *cycle);
 
-/* ends transfers in flight (their operations are finished with NGX_ERROR) */
+/* ends transfers in flight; handlers are not called any more */
 void ngx_comms_aws_exit_process(ngx_comms_aws_t *aws);
 
 
 /*
  * Calls "operation" ("SendMessage", "PutItem", "Publish", "GetSecretValue").
- * Takes over the reference to "in".  "timeout": of one attempt, ms; a long
- * poll adds its wait.
+ * Takes over the reference to "in".  "timeout": of one attempt, ms; for a long
+ * poll, "WaitTimeSeconds" in the document is added to it here.
  *
  *   NGX_OK        the service's answer
  *   NGX_DECLINED  the service refused; not to be tried again as it is:
- *                 {"code": without namespace, "message", "status", "item"?}
+ *                 {"code": without namespace, "message", "status", "item"?,
+ *                 "unsure"?}
  *   NGX_BUSY      throttled or unavailable, after all attempts; nothing was
  *                 done; the same members
  *   NGX_ERROR     no telling whether it was done (connection lost, timeout),
  *                 or it was not sent at all; {"code": "ConnectionLost" |
- *                 "Timeout" | "NoCredentials" | "NotSent", "message"}
+ *                 "Timeout" | "NoCredentials" | "NotSent", "message",
+ *                 "unsure"?}; or status 500, 502 or 504 with the service's
+ *                 code.  Without an answer (NULL): out of memory
+ *
+ * "unsure": true says that an attempt before may have been carried out: the
+ * condition that fails then may fail because of what this call itself wrote.
+ * "NotSent" and "NoCredentials" mean that no attempt was.
  *
  * The first three failures of a kind are logged by name with what to do;
  * then once a minute.
@@ -81,7 +88,10 @@ void ngx_comms_aws_call(ngx_comms_aws_t *aws, ngx_comms_aws_service_e service,
     const char *operation, json_t *in, ngx_msec_t timeout,
     ngx_comms_op_t *op);
 
-/* ends a call in flight: for long polls when the worker exits */
+/*
+ * Ends a call in flight: for long polls when the worker exits.  It is finished
+ * with NGX_ERROR soon after, from an event.
+ */
 void ngx_comms_aws_cancel(ngx_comms_aws_t *aws, ngx_comms_op_t *op);
 
 /* for the start-up line: "region eu-west-1, credentials from environment" */

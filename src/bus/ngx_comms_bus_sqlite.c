@@ -84,7 +84,8 @@ static void
 ngx_comms_bus_sqlite_op_receive(ngx_comms_bus_t *bus, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(bus->data, ngx_comms_bus_sqlite_receive, 1, in, op);
+    ngx_comms_sqlite_post(bus->data, ngx_comms_bus_sqlite_receive,
+                          NGX_COMMS_SQLITE_PERMIT, in, op);
 }
 
 

@@ -8,6 +8,9 @@
  * Copies of one context object are worked on at once on several channels, so
  * this flow takes no lease; each message's own effect keeps it from being
  * sent twice, however often its copy is delivered.
+ *
+ * A copy that goes to the dead letters says so in the record, whatever it
+ * died of: nobody waits for a channel on which nothing will come any more.
  */
 
 
@@ -17,6 +20,12 @@
 
 static ngx_int_t ngx_comms_deliver_read(ngx_comms_flow_t *f);
 static ngx_int_t ngx_comms_deliver_prepare(ngx_comms_flow_t *f);
+static ngx_uint_t ngx_comms_deliver_dies(ngx_comms_flow_t *f);
+static ngx_int_t ngx_comms_deliver_give_up(ngx_comms_flow_t *f);
+static ngx_int_t ngx_comms_deliver_give_up_done(ngx_comms_flow_t *f);
+static const char *ngx_comms_deliver_status(ngx_comms_send_t *s);
+static ngx_int_t ngx_comms_deliver_close(ngx_comms_flow_t *f);
+static ngx_int_t ngx_comms_deliver_close_done(ngx_comms_flow_t *f);
 
 
 ngx_comms_step_t  ngx_comms_deliver_steps[] = {
@@ -50,6 +59,12 @@ ngx_comms_step_t  ngx_comms_deliver_steps[] = {
 
     { "concluding",
       ngx_comms_send_conclude, ngx_comms_send_conclude_done, 0 },
+
+    { "giving up",
+      ngx_comms_deliver_give_up, ngx_comms_deliver_give_up_done, 1 },
+
+    { "closing the thread",
+      ngx_comms_deliver_close, ngx_comms_deliver_close_done, 1 },
 
     { NULL, NULL, NULL, 0 }
 };
@@ -95,4 +110,132 @@ ngx_comms_deliver_prepare(ngx_comms_flow_t *f)
     }
 
     return ngx_comms_send_prepare(f, message, 1);
+}
+
+
+/* will its end be in the dead letters, and not in the record? */
+
+static ngx_uint_t
+ngx_comms_deliver_dies(ngx_comms_flow_t *f)
+{
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
+
+    if (!f->over || f->lost || f->thread_id.len == 0
+        || t->send.recorded || t->send.settled)
+    {
+        return 0;
+    }
+
+    return f->verdict == NGX_COMMS_FLOW_DEAD
+           || (f->verdict == NGX_COMMS_FLOW_RETRY && f->last);
+}
+
+
+static ngx_int_t
+ngx_comms_deliver_give_up(ngx_comms_flow_t *f)
+{
+    json_t              *in, *message;
+    const char          *status;
+    ngx_str_t            entry_id;
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
+
+    if (!ngx_comms_deliver_dies(f)) {
+        return NGX_OK;
+    }
+
+    if (ngx_comms_thread_pause(f)) {
+        return NGX_AGAIN;
+    }
+
+    status = ngx_comms_deliver_status(&t->send);
+
+    message = json_object_getn(json_object_get(f->body, "messages"),
+                               (char *) f->queue.data, f->queue.len);
+
+    in = json_pack("{s:s%, s:{s:s%, s:s, s:s}}",
+                   "thread_id", t->thread_id.data, t->thread_id.len,
+                   "channel_state", "channel", f->queue.data, f->queue.len,
+                   "status", status, "reason", "gave_up");
+
+    if (in && ngx_comms_json_str(message, "entry_id", &entry_id) == NGX_OK
+        && json_object_set_new(in, "messages",
+                    json_pack("[{s:s%, s:s, s:s}]",
+                              "entry_id", entry_id.data, entry_id.len,
+                              "status", status, "reason", "gave_up"))
+           != 0)
+    {
+        json_decref(in);
+        in = NULL;
+    }
+
+    return ngx_comms_thread_store(f, f->engine->store->record, in);
+}
+
+
+static ngx_int_t
+ngx_comms_deliver_give_up_done(ngx_comms_flow_t *f)
+{
+    ngx_int_t            rc;
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
+
+    rc = ngx_comms_thread_written(f);
+
+    if (rc == NGX_OK && f->op_rc == NGX_OK) {
+        ngx_comms_send_hope(&t->send,
+                            json_object_get(f->answer, "channel_states"));
+        t->send.gave_up = 1;
+    }
+
+    return rc;
+}
+
+
+static const char *
+ngx_comms_deliver_status(ngx_comms_send_t *s)
+{
+    if (s->decided && !s->unsent && s->cancelled == NULL
+        && (s->sent.verdict == NGX_COMMS_SENT
+            || s->sent.verdict == NGX_COMMS_SEND_UNKNOWN))
+    {
+        return "unknown";
+    }
+
+    return "failed";
+}
+
+
+static ngx_int_t
+ngx_comms_deliver_close(ngx_comms_flow_t *f)
+{
+    json_t              *in;
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
+
+    if (t == NULL || !t->send.gave_up || !t->send.all_failed) {
+        return NGX_OK;
+    }
+
+    if (ngx_comms_thread_pause(f)) {
+        return NGX_AGAIN;
+    }
+
+    in = json_pack("{s:s%, s:{s:s}}",
+                   "thread_id", t->thread_id.data, t->thread_id.len,
+                   "set", "conversation_status", "failed");
+
+    return ngx_comms_thread_store(f, f->engine->store->record, in);
+}
+
+
+static ngx_int_t
+ngx_comms_deliver_close_done(ngx_comms_flow_t *f)
+{
+    return ngx_comms_thread_written(f);
 }

@@ -36,6 +36,9 @@ struct ngx_comms_engine_s {
     ngx_msec_t              turn_timeout;   /* of one turn, all in all */
     ngx_uint_t              history;        /* messages replayed to an AI
                                                that keeps no memory */
+    ngx_uint_t              serialise_by_queue;
+                                            /* FIFO groups keep turns of a
+                                               thread apart: no lock needed */
 };
 
 

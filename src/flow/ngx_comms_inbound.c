@@ -279,7 +279,8 @@ ngx_comms_inbound_trust(ngx_comms_flow_t *f)
 ngx_uint_t
 ngx_comms_inbound_trusted(ngx_comms_thread_t *t, json_t *event)
 {
-    json_t     *config;
+    size_t      i;
+    json_t     *config, *id;
     ngx_int_t   channel;
     ngx_str_t   name, theirs, verified;
 
@@ -296,8 +297,29 @@ ngx_comms_inbound_trusted(ngx_comms_thread_t *t, json_t *event)
     (void) ngx_comms_json_str(config, "credentials_id", &theirs);
     (void) ngx_comms_json_str(event, "credentials_id", &verified);
 
-    return theirs.len != 0 && theirs.len == verified.len
-           && ngx_strncmp(theirs.data, verified.data, theirs.len) == 0;
+    if (theirs.len == 0) {
+        return 0;
+    }
+
+    if (theirs.len == verified.len
+        && ngx_memcmp(theirs.data, verified.data, theirs.len) == 0)
+    {
+        return 1;
+    }
+
+    /* one account may be known by several names, whose secrets are the same */
+
+    json_array_foreach(json_object_get(event, "credentials_ids"), i, id) {
+        verified = ngx_comms_json_view(id);
+
+        if (theirs.len == verified.len
+            && ngx_memcmp(theirs.data, verified.data, theirs.len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -8,6 +8,7 @@
  * run whose intent was new calls the provider:
  *
  *   written now                 send
+ *   intent with our attempt     the same: only its answer was lost
  *   done, failed, unknown       an earlier run has settled it: nothing to do
  *   intent, young               another worker may be at it: come back later
  *   intent, old                 an earlier run ended between intent and
@@ -17,21 +18,21 @@
  *   refused: opted_out          cancelled
  *
  * An answer that says "surely not taken" withdraws the intent, and the next
- * run sends.
+ * run sends.  So does a run that ends between the gate and the call: a gate
+ * that did not answer in time may still write, and an intent that nobody
+ * acts on would leave a message in doubt that was never tried.
+ *
+ * What becomes of it afterwards: ngx_comms_send_record.c.
  */
 
 
 #include <flow/ngx_comms_thread.h>
+#include <base/ngx_comms_id.h>
 #include <base/ngx_comms_json.h>
 
 
+static ngx_int_t ngx_comms_send_unsent(ngx_comms_send_t *s);
 static ngx_int_t ngx_comms_send_doubt(ngx_comms_flow_t *f, json_t *effect);
-static ngx_uint_t ngx_comms_send_again(ngx_comms_flow_t *f);
-static const char *ngx_comms_send_status(ngx_comms_send_t *s);
-static const char *ngx_comms_send_reason(ngx_comms_send_t *s);
-static json_t *ngx_comms_send_outcome(ngx_comms_flow_t *f);
-static void ngx_comms_send_count(ngx_comms_flow_t *f);
-static void ngx_comms_send_hope(ngx_comms_send_t *s, json_t *states);
 
 
 ngx_int_t
@@ -86,7 +87,7 @@ ngx_comms_send_prepare(ngx_comms_flow_t *f, json_t *message, ngx_uint_t first)
     s->effect_id.len = ngx_sprintf(s->effect_id.data, "send:%V", &entry_id)
                        - s->effect_id.data;
 
-    return NGX_OK;
+    return ngx_comms_id_mint(f->pool, "", &s->attempt);
 }
 
 
@@ -200,17 +201,22 @@ ngx_comms_send_gate(ngx_comms_flow_t *f)
     }
 
     if (ngx_comms_thread_ours(f) != NGX_OK) {
-        return NGX_ERROR;
+        return s->late ? ngx_comms_send_unsent(s) : NGX_ERROR;
+    }
+
+    if (ngx_comms_thread_pause(f)) {
+        return NGX_AGAIN;
     }
 
     person = &s->outbound.person_address;
 
-    in = json_pack("{s:s%, s:s%, s:s, s:{s:s}, s:s%}",
+    in = json_pack("{s:s%, s:s%, s:s, s:{s:s, s:s%}, s:s%}",
                    "thread_id", t->thread_id.data, t->thread_id.len,
                    "effect_id", s->effect_id.data, s->effect_id.len,
                    "kind", "send",
                    "detail", "channel",
                    ngx_comms_channel_names[s->channel].data,
+                   "attempt", s->attempt.data, s->attempt.len,
                    "person_address", person->data, person->len);
 
     /* a first message is sent without the lease, hence without a fence */
@@ -229,12 +235,27 @@ ngx_comms_send_gate(ngx_comms_flow_t *f)
 ngx_int_t
 ngx_comms_send_gate_done(ngx_comms_flow_t *f)
 {
+    ngx_int_t            rc;
     ngx_str_t            refused;
     ngx_comms_send_t    *s;
     ngx_comms_thread_t  *t;
 
     t = f->ctx;
     s = &t->send;
+
+    if (f->op_rc == NGX_COMMS_LATE) {
+        s->late = 1;
+    }
+
+    rc = ngx_comms_thread_written(f);
+
+    if (rc == NGX_ERROR && s->late) {
+        return ngx_comms_send_unsent(s);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
     switch (f->op_rc) {
 
@@ -244,7 +265,7 @@ ngx_comms_send_gate_done(ngx_comms_flow_t *f)
     case NGX_DECLINED:
         return ngx_comms_send_doubt(f, json_object_get(f->answer, "effect"));
 
-    case NGX_ABORT:
+    default:  /* NGX_ABORT */
         (void) ngx_comms_json_str(f->answer, "refused", &refused);
 
         if (refused.len == sizeof("opted_out") - 1
@@ -260,11 +281,20 @@ ngx_comms_send_gate_done(ngx_comms_flow_t *f)
 
         return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEFER,
                                    "thread passed to another turn", NULL);
-
-    default:
-        return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_RETRY,
-                                   "store could not be written", NULL);
     }
+}
+
+
+/* nothing was sent: goes on to the row that withdraws the intent */
+
+static ngx_int_t
+ngx_comms_send_unsent(ngx_comms_send_t *s)
+{
+    s->sent.verdict = NGX_COMMS_SEND_RETRY;
+    s->unsent = 1;
+    s->decided = 1;
+
+    return NGX_OK;
 }
 
 
@@ -272,7 +302,7 @@ static ngx_int_t
 ngx_comms_send_doubt(ngx_comms_flow_t *f, json_t *effect)
 {
     int64_t              age;
-    ngx_str_t            state;
+    ngx_str_t            state, attempt;
     ngx_comms_send_t    *s;
     ngx_comms_thread_t  *t;
 
@@ -287,6 +317,15 @@ ngx_comms_send_doubt(ngx_comms_flow_t *f, json_t *effect)
         s->settled = 1;
         s->decided = 1;
 
+        return NGX_OK;
+    }
+
+    (void) ngx_comms_json_str(json_object_get(effect, "detail"), "attempt",
+                              &attempt);
+
+    if (attempt.len == s->attempt.len
+        && ngx_memcmp(attempt.data, s->attempt.data, attempt.len) == 0)
+    {
         return NGX_OK;
     }
 
@@ -320,7 +359,15 @@ ngx_comms_send_call(ngx_comms_flow_t *f)
         return NGX_OK;
     }
 
-    return ngx_comms_flow_call(f, &t->send.provider_name, &t->send.request);
+    if (ngx_comms_flow_call(f, &t->send.provider_name, &t->send.request)
+        != NGX_AGAIN)
+    {
+        /* it was never made; the verdict is set */
+
+        return ngx_comms_send_unsent(&t->send);
+    }
+
+    return NGX_AGAIN;
 }
 
 
@@ -346,376 +393,4 @@ ngx_comms_send_call_done(ngx_comms_flow_t *f)
     s->decided = 1;
 
     return NGX_OK;
-}
-
-
-/* was it surely not sent, and may it be tried again? */
-
-static ngx_uint_t
-ngx_comms_send_again(ngx_comms_flow_t *f)
-{
-    ngx_comms_thread_t  *t;
-
-    t = f->ctx;
-
-    return t->send.called && t->send.sent.verdict == NGX_COMMS_SEND_RETRY
-           && !f->last;
-}
-
-
-ngx_int_t
-ngx_comms_send_record(ngx_comms_flow_t *f)
-{
-    json_t              *in, *outcome;
-    const char          *reason, *status;
-    ngx_str_t            entry_id;
-    ngx_comms_send_t    *s;
-    ngx_comms_thread_t  *t;
-
-    t = f->ctx;
-    s = &t->send;
-
-    if (s->settled) {
-        return NGX_OK;
-    }
-
-    if (ngx_comms_thread_pause(f)) {
-        return NGX_AGAIN;
-    }
-
-    if (ngx_comms_send_again(f)) {
-        in = json_pack("{s:s%, s:s%}",
-                       "thread_id", t->thread_id.data, t->thread_id.len,
-                       "effect_id", s->effect_id.data, s->effect_id.len);
-
-        return ngx_comms_thread_store(f, f->engine->store->withdraw, in);
-    }
-
-    outcome = ngx_comms_send_outcome(f);
-    status = ngx_comms_send_status(s);
-    reason = ngx_comms_send_reason(s);
-
-    (void) ngx_comms_json_str(s->message, "entry_id", &entry_id);
-
-    in = json_pack("{s:s%, s:[{s:s%, s:s, s:s*, s:s%, s:s%}]}",
-                   "thread_id", t->thread_id.data, t->thread_id.len,
-                   "messages", "entry_id", entry_id.data, entry_id.len,
-                   "status", status, "reason", reason,
-                   "provider_message_id",
-                   s->sent.provider_message_id.len
-                       ? (char *) s->sent.provider_message_id.data : "",
-                   s->sent.provider_message_id.len,
-                   "email_message_id",
-                   s->outbound.message_id.len
-                       ? (char *) s->outbound.message_id.data : "",
-                   s->outbound.message_id.len);
-
-    if (in == NULL || outcome == NULL) {
-        json_decref(outcome);
-        json_decref(in);
-        in = NULL;
-
-    } else if (s->cancelled) {
-        json_decref(outcome);
-
-    } else if (json_object_set_new(in, "effect", outcome) != 0) {
-        json_decref(in);
-        in = NULL;
-    }
-
-    if (in && s->first
-        && json_object_set_new(in, "channel_state",
-                    json_pack("{s:s, s:s, s:s*}", "channel",
-                              ngx_comms_channel_names[s->channel].data,
-                              "status", status, "reason", reason))
-           != 0)
-    {
-        json_decref(in);
-        in = NULL;
-    }
-
-    if (in && s->called && s->sent.verdict == NGX_COMMS_SENT
-        && json_object_set_new(in, "set",
-                    json_pack("{s:s}", "conversation_status", "active"))
-           != 0)
-    {
-        json_decref(in);
-        in = NULL;
-    }
-
-    return ngx_comms_thread_store(f, f->engine->store->record, in);
-}
-
-
-static json_t *
-ngx_comms_send_outcome(ngx_comms_flow_t *f)
-{
-    const char          *state;
-    ngx_comms_send_t    *s;
-    ngx_comms_thread_t  *t;
-
-    t = f->ctx;
-    s = &t->send;
-
-    switch (s->sent.verdict) {
-
-    case NGX_COMMS_SENT:
-        state = "done";
-        break;
-
-    case NGX_COMMS_SEND_UNKNOWN:
-        state = "unknown";
-        break;
-
-    default:
-        state = "failed";
-    }
-
-    return json_pack("{s:s%, s:s, s:{s:s*, s:s%, s:s%}}",
-                     "effect_id", s->effect_id.data, s->effect_id.len,
-                     "state", state, "outcome",
-                     "reason", ngx_comms_send_reason(s),
-                     "code", s->sent.code.len ? (char *) s->sent.code.data : "",
-                     s->sent.code.len,
-                     "provider_message_id",
-                     s->sent.provider_message_id.len
-                         ? (char *) s->sent.provider_message_id.data : "",
-                     s->sent.provider_message_id.len);
-}
-
-
-static const char *
-ngx_comms_send_status(ngx_comms_send_t *s)
-{
-    if (s->cancelled) {
-        return "cancelled";
-    }
-
-    switch (s->sent.verdict) {
-
-    case NGX_COMMS_SENT:
-        return "sent";
-
-    case NGX_COMMS_SEND_UNKNOWN:
-        return "unknown";
-
-    default:
-        return "failed";
-    }
-}
-
-
-static const char *
-ngx_comms_send_reason(ngx_comms_send_t *s)
-{
-    if (s->cancelled) {
-        return s->cancelled;
-    }
-
-    return s->sent.verdict == NGX_COMMS_SENT ? NULL : s->sent.label;
-}
-
-
-ngx_int_t
-ngx_comms_send_record_done(ngx_comms_flow_t *f)
-{
-    ngx_int_t            rc;
-    ngx_comms_send_t    *s;
-    ngx_comms_thread_t  *t;
-
-    t = f->ctx;
-    s = &t->send;
-
-    rc = ngx_comms_thread_written(f);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (ngx_comms_send_again(f)) {
-        s->withdrawn = 1;
-        return NGX_OK;
-    }
-
-    if (f->op_rc != NGX_OK) {
-        return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEAD,
-                                   "thread is not in the store", NULL);
-    }
-
-    if (s->first) {
-        ngx_comms_send_hope(s, json_object_get(f->answer, "channel_states"));
-    }
-
-    ngx_comms_send_count(f);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_comms_send_hope(ngx_comms_send_t *s, json_t *states)
-{
-    json_t      *state;
-    ngx_str_t    status;
-    const char  *name;
-
-    s->all_failed = 1;
-
-    json_object_foreach(states, name, state) {
-        status = json_is_object(state)
-                     ? ngx_comms_json_view(json_object_get(state, "status"))
-                     : ngx_comms_json_view(state);
-
-        if ((status.len == 6 && ngx_strncmp(status.data, "failed", 6) == 0)
-            || (status.len == 9
-                && ngx_strncmp(status.data, "cancelled", 9) == 0))
-        {
-            continue;
-        }
-
-        s->all_failed = 0;
-    }
-}
-
-
-static void
-ngx_comms_send_count(ngx_comms_flow_t *f)
-{
-    ngx_comms_count_e    what;
-    ngx_comms_thread_t  *t;
-
-    t = f->ctx;
-
-    switch (t->send.sent.verdict) {
-
-    case NGX_COMMS_SENT:
-        what = t->send.cancelled ? NGX_COMMS_COUNT_SEND_FAILED
-                                 : NGX_COMMS_COUNT_SENT;
-        break;
-
-    case NGX_COMMS_SEND_UNKNOWN:
-        what = NGX_COMMS_COUNT_SEND_UNKNOWN;
-        break;
-
-    default:
-        what = NGX_COMMS_COUNT_SEND_FAILED;
-    }
-
-    ngx_comms_count(f->engine->zone, what, 1);
-}
-
-
-/* the provider knows of a STOP that never reached us */
-
-ngx_int_t
-ngx_comms_send_suppress(ngx_comms_flow_t *f)
-{
-    json_t              *in;
-    ngx_str_t           *person;
-    ngx_comms_send_t    *s;
-    ngx_comms_thread_t  *t;
-
-    t = f->ctx;
-    s = &t->send;
-
-    if (!s->called || s->sent.verdict != NGX_COMMS_SEND_OPTED_OUT) {
-        return NGX_OK;
-    }
-
-    if (ngx_comms_thread_pause(f)) {
-        return NGX_AGAIN;
-    }
-
-    person = &s->outbound.person_address;
-
-    in = json_pack("{s:s%, s:s%, s:b, s:s, s:s%}",
-                   "company_id", t->company_id.data, t->company_id.len,
-                   "person_address", person->data, person->len,
-                   "opted_out", 1, "source", "provider",
-                   "proof", s->sent.code.len ? (char *) s->sent.code.data : "",
-                   s->sent.code.len);
-
-    return ngx_comms_thread_store(f, f->engine->store->consent, in);
-}
-
-
-ngx_int_t
-ngx_comms_send_suppress_done(ngx_comms_flow_t *f)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_comms_thread_written(f);
-
-    if (rc == NGX_OK) {
-        ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_OPT_OUT, 1);
-    }
-
-    return rc;
-}
-
-
-ngx_int_t
-ngx_comms_send_conclude(ngx_comms_flow_t *f)
-{
-    json_t              *in;
-    ngx_comms_thread_t  *t;
-
-    t = f->ctx;
-
-    if (!t->send.all_failed) {
-        return ngx_comms_send_conclude_done(f);
-    }
-
-    if (ngx_comms_thread_pause(f)) {
-        return NGX_AGAIN;
-    }
-
-    in = json_pack("{s:s%, s:{s:s}}",
-                   "thread_id", t->thread_id.data, t->thread_id.len,
-                   "set", "conversation_status", "failed");
-
-    return ngx_comms_thread_store(f, f->engine->store->record, in);
-}
-
-
-ngx_int_t
-ngx_comms_send_conclude_done(ngx_comms_flow_t *f)
-{
-    ngx_int_t            rc;
-    ngx_comms_sent_t    *sent;
-    ngx_comms_thread_t  *t;
-
-    t = f->ctx;
-    sent = &t->send.sent;
-
-    if (t->send.all_failed) {
-        rc = ngx_comms_thread_written(f);
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
-
-    if (t->send.settled || t->send.cancelled) {
-        return NGX_OK;
-    }
-
-    if (t->send.withdrawn) {
-        f->retry_after = sent->retry_after;
-        ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_SEND_RETRY, 1);
-
-        return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_RETRY, sent->words,
-                                   &sent->code);
-    }
-
-    switch (sent->verdict) {
-
-    case NGX_COMMS_SENT:
-    case NGX_COMMS_SEND_OPTED_OUT:
-        return NGX_OK;
-
-    default:
-        return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEAD,
-                                   sent->words ? sent->words
-                                               : "message was refused",
-                                   &sent->code);
-    }
 }

@@ -78,12 +78,21 @@ typedef struct {
     ngx_comms_request_t      request;
     ngx_comms_sent_t         sent;
     ngx_str_t                effect_id;
+    ngx_str_t                attempt;       /* this run's mark on the intent */
     const char              *cancelled;     /* why it was not sent, static */
+    ngx_uint_t               patience;      /* tries to record beyond those of
+                                               other writes */
     unsigned                 settled:1;     /* an earlier run did it all */
     unsigned                 called:1;      /* the provider answered this run */
     unsigned                 decided:1;     /* "sent" holds the verdict */
     unsigned                 first:1;       /* a first message: its channel's
                                                state follows it */
+    unsigned                 late:1;        /* the gate did not answer, and may
+                                               have let the send pass */
+    unsigned                 unsent:1;      /* surely never begun, while its
+                                               intent may stand */
+    unsigned                 recorded:1;    /* the record knows the end of it */
+    unsigned                 gave_up:1;     /* its queue message is dying */
     unsigned                 withdrawn:1;
     unsigned                 all_failed:1;  /* no channel is left to hope for */
 } ngx_comms_send_t;
@@ -199,6 +208,9 @@ ngx_int_t ngx_comms_thread_written(ngx_comms_flow_t *f);
 /* a copy of a string member in the flow's pool; empty when absent */
 ngx_int_t ngx_comms_thread_str(ngx_comms_flow_t *f, json_t *object,
     const char *key, ngx_str_t *value);
+
+/* notes whether a channel of the thread may still carry its first message */
+void ngx_comms_send_hope(ngx_comms_send_t *s, json_t *states);
 
 /* sets a send up for a message of the record; NGX_OK or NGX_ERROR */
 ngx_int_t ngx_comms_send_prepare(ngx_comms_flow_t *f, json_t *message,

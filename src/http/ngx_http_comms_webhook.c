@@ -14,7 +14,8 @@
  *      those kept before are then known by their dedupe_id.
  *   3. Whose webhook it is, is found by trying the credentials of the
  *      provider, all of them every time, so that the time taken tells nothing
- *      about which of them fits.
+ *      about which of them fits.  Several fit where an account is known by
+ *      several names; the message is then trusted with the projects of each.
  *   4. The path behind the location's may be a secret (SendGrid's inbound
  *      tokens), so it is taken out of what the logs show of the request.  Only
  *      nginx's own error for a body that is too large comes before that.
@@ -44,7 +45,8 @@ typedef struct {
     ngx_comms_engine_t       *engine;
     ngx_http_comms_await_t   *await;
 
-    ngx_comms_credentials_t   verified;
+    ngx_comms_credentials_t   verified;     /* the first that fits */
+    json_t                   *names;        /* of all that fit */
     json_t                   *events;
     size_t                    next;         /* event to be looked at */
 } ngx_http_comms_inbound_t;
@@ -468,6 +470,14 @@ ngx_http_comms_webhook_try(ngx_http_request_t *r,
     ngx_uint_t                i;
     ngx_comms_credentials_t  *candidate;
 
+    in->names = json_array();
+
+    if (in->names == NULL
+        || ngx_http_comms_keep_json(r, in->names) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     candidate = list->elts;
 
     for (i = 0; i < list->nelts; i++) {
@@ -478,8 +488,19 @@ ngx_http_comms_webhook_try(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        if (rc == NGX_OK && in->verified.credentials == NULL) {
+        if (rc != NGX_OK) {
+            continue;
+        }
+
+        if (in->verified.credentials == NULL) {
             in->verified = candidate[i];
+        }
+
+        if (json_array_append_new(in->names,
+                                  ngx_comms_json_string(&candidate[i].id))
+            != 0)
+        {
+            return NGX_ERROR;
         }
     }
 
@@ -578,7 +599,11 @@ ngx_http_comms_webhook_keep(ngx_http_request_t *r,
            != NGX_OK
         || json_object_set_new(inbound, "received_at",
                                json_integer(ngx_comms_clock_ms()))
-           != 0)
+           != 0
+        || (json_array_size(in->names) > 1
+            && json_object_set_new(inbound, "credentials_ids",
+                                   json_deep_copy(in->names))
+               != 0))
     {
         json_decref(inbound);
         return NGX_ERROR;

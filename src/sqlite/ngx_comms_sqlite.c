@@ -19,7 +19,8 @@
  *      a graceful exit waits for timers and knows nothing of tasks.
  *   4. At exit what is queued is carried out but not answered: whoever asked
  *      has gone, and an effect that was written down is worth more than one
- *      that is unknown.
+ *      that is unknown.  Permits are the exception: an intent that nobody is
+ *      left to act on would put a message in doubt that was never sent.
  */
 
 
@@ -62,6 +63,7 @@ static void ngx_comms_sqlite_wake(ngx_comms_sqlite_t *db);
 static void ngx_comms_sqlite_start(ngx_event_t *ev);
 static void ngx_comms_sqlite_dispatch(ngx_comms_sqlite_t *db);
 static void ngx_comms_sqlite_take_group(ngx_comms_sqlite_t *db);
+static void ngx_comms_sqlite_drop_permits(ngx_comms_sqlite_t *db);
 static void ngx_comms_sqlite_task(void *data, ngx_log_t *log);
 static void ngx_comms_sqlite_end(ngx_event_t *ev);
 static void ngx_comms_sqlite_still_pending(ngx_event_t *ev);
@@ -225,6 +227,8 @@ ngx_comms_sqlite_exit_process(ngx_comms_sqlite_t *db)
     }
 
     failed = txn->error.set;
+
+    ngx_comms_sqlite_drop_permits(db);
 
     while (db->works != NULL) {
         ngx_comms_sqlite_take_group(db);
@@ -392,6 +396,32 @@ ngx_comms_sqlite_take_group(ngx_comms_sqlite_t *db)
     if (db->works == NULL) {
         db->last = &db->works;
     }
+}
+
+
+static void
+ngx_comms_sqlite_drop_permits(ngx_comms_sqlite_t *db)
+{
+    ngx_comms_sqlite_work_t  *w, **last;
+
+    last = &db->works;
+
+    while (*last != NULL) {
+        w = *last;
+
+        if (w->writes != NGX_COMMS_SQLITE_PERMIT) {
+            last = &w->next;
+            continue;
+        }
+
+        *last = w->next;
+        w->next = NULL;
+        w->rc = NGX_ERROR;
+
+        ngx_comms_sqlite_finish(w, 1);
+    }
+
+    db->last = last;
 }
 
 

@@ -60,9 +60,15 @@ ngx_int_t ngx_comms_sqlite_init_process(ngx_comms_sqlite_t *db,
 void ngx_comms_sqlite_exit_process(ngx_comms_sqlite_t *db);
 
 /*
+ * "writes" of a work that permits its asker to go on (to send, to hold a
+ * message).  At exit it is not done, for nobody would make use of it.
+ */
+#define NGX_COMMS_SQLITE_PERMIT  2
+
+/*
  * Queues a work; takes over the reference to "in".  The operation is finished
  * on the event loop after the commit.  "writes" is 0 for a work that only
- * reads.
+ * reads, 1 for one that writes, or NGX_COMMS_SQLITE_PERMIT.
  */
 void ngx_comms_sqlite_post(ngx_comms_sqlite_t *db,
     ngx_comms_sqlite_work_pt work, ngx_uint_t writes, json_t *in,

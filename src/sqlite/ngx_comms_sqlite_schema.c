@@ -27,8 +27,8 @@
  * is not, integrity_check of SQLite 3.40 reads other columns than it means to
  * and reports rows that are well.
  *
- * "thread_counts" and "queue_counts" are kept by triggers: counting must cost
- * the same for the first and the millionth.
+ * "thread_counts", "queue_counts" and the "n" of "journal_claim" are kept by
+ * triggers: counting must cost the same for the first and the millionth.
  */
 
 
@@ -247,6 +247,45 @@ static const char  *ngx_comms_sqlite_migrations[] = {
     "CREATE TRIGGER dead_letters_deleted AFTER DELETE ON dead_letters BEGIN"
     "    UPDATE queue_counts SET dead = dead - 1"
     "        WHERE queue = old.queue;"
+    "END;"
+
+    /* "message" is the whole input of a "keep"; "head": oldest of its pair */
+
+    "CREATE TABLE journal ("
+    "    journal_id       INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "    dedupe_id        TEXT NOT NULL UNIQUE,"
+    "    channel          TEXT NOT NULL,"
+    "    company_address  TEXT NOT NULL,"
+    "    person_address   TEXT NOT NULL,"
+    "    head             INTEGER NOT NULL,"
+    "    attempts         INTEGER NOT NULL DEFAULT 0,"
+    "    at               INTEGER NOT NULL,"
+    "    due_at           INTEGER NOT NULL,"
+    "    message          TEXT NOT NULL"
+    ");"
+    "CREATE INDEX journal_by_pair"
+    "    ON journal (company_address, person_address, channel, journal_id);"
+    "CREATE INDEX journal_heads"
+    "    ON journal (journal_id, due_at) WHERE head = 1;"
+
+    "CREATE TABLE journal_claim ("
+    "    id               INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),"
+    "    n                INTEGER NOT NULL,"
+    "    owner            TEXT NOT NULL,"
+    "    expires_at       INTEGER NOT NULL"
+    ");"
+    "INSERT INTO journal_claim VALUES (1, 0, '', 0);"
+    "CREATE TRIGGER journal_inserted AFTER INSERT ON journal BEGIN"
+    "    UPDATE journal_claim SET n = n + 1 WHERE id = 1;"
+    "END;"
+    "CREATE TRIGGER journal_deleted AFTER DELETE ON journal BEGIN"
+    "    UPDATE journal_claim SET n = n - 1 WHERE id = 1;"
+    "    UPDATE journal SET head = 1 WHERE journal_id ="
+    "        (SELECT journal_id FROM journal"
+    "            WHERE company_address = old.company_address"
+    "            AND person_address = old.person_address"
+    "            AND channel = old.channel"
+    "            ORDER BY journal_id LIMIT 1);"
     "END;"
 };
 

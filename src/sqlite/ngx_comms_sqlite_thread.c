@@ -343,7 +343,7 @@ ngx_comms_sqlite_work(ngx_comms_sqlite_txn_t *txn, ngx_comms_sqlite_work_t *w)
 
     nnotices = txn->nnotices;
 
-    txn->writing = w->writes;
+    txn->writing = (w->writes != 0);
     w->rc = w->work(txn, w->in, &w->answer);
 
     ngx_comms_sqlite_reset(txn);

@@ -152,8 +152,8 @@ static void
 ngx_comms_store_sqlite_op_intend(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_intend, 1, in,
-                          op);
+    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_intend,
+                          NGX_COMMS_SQLITE_PERMIT, in, op);
 }
 
 

@@ -1,0 +1,84 @@
+
+/*
+ * Copyright (C) the ngx_http_comms_module authors
+ *
+ * AWS on this machine alone: fauxqs for SNS and SQS, dynalite for DynamoDB,
+ * and the front before them.
+ */
+
+import dynalite from 'dynalite';
+import { startFauxqs } from 'fauxqs';
+import { ACCOUNT, Front, KEYS, REGION } from './front.mjs';
+
+export const TOPIC = `arn:aws:sns:${REGION}:${ACCOUNT}:comms-channels`;
+export const PREFIX = 'comms-';
+export const ENVIRONMENT = {
+    AWS_ACCESS_KEY_ID: KEYS.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: KEYS.secretAccessKey,
+    AWS_REGION: REGION,
+    AWS_EC2_METADATA_DISABLED: 'true',
+};
+
+
+export class Emulators {
+    static async start({ generous = true } = {}) {
+        const all = new Emulators();
+
+        all.queues = await startFauxqs({ host: '127.0.0.1', port: 0,
+            logger: false, defaultRegion: REGION });
+        all.queues.createTopic('comms-channels');
+        all.made = new Set();
+
+        for (const name of ['open', 'reply', 'whatsapp', 'sms', 'email']) {
+            all.make(name);
+        }
+
+        all.tables = dynalite({ createTableMs: 0, deleteTableMs: 0,
+            updateTableMs: 0 });
+        await new Promise((resolve) => {
+            all.tables.listen(0, '127.0.0.1', resolve);
+        });
+
+        const sqs = `http://127.0.0.1:${all.queues.port}`;
+
+        all.front = await new Front({
+            targets: { sqs, sns: sqs,
+                dynamodb: `http://127.0.0.1:${all.tables.address().port}` },
+            generous: generous && ((...args) => all.generous(...args)),
+        }).start();
+
+        return all;
+    }
+
+    make(name) {
+        if (this.made.has(name)) {
+            return;
+        }
+
+        this.made.add(name);
+        this.queues.createQueue(`${PREFIX}${name}-dlq`);
+        this.queues.createQueue(`${PREFIX}${name}`);
+        this.queues.subscribe({ topic: 'comms-channels',
+            queue: `${PREFIX}${name}`, attributes: {
+                RawMessageDelivery: 'true',
+                FilterPolicy: JSON.stringify({ channel: [name] }) } });
+    }
+
+    generous(operation, body) {
+        if (operation === 'GetQueueUrl') {
+            this.make(body.QueueName.slice(PREFIX.length)
+                .replace(/-dlq$/, ''));
+        }
+
+        if (operation === 'Publish') {
+            JSON.parse(body['MessageAttributes.entry.1.Value.StringValue'])
+                .forEach((name) => this.make(name));
+        }
+    }
+
+    async stop() {
+        await this.front.stop();
+        await this.queues.stop();
+        await new Promise((resolve) => { this.tables.close(resolve); });
+    }
+}
