@@ -17,7 +17,8 @@ TOP      := $(CURDIR)
 BUILD    := $(TOP)/build
 OBJS     := $(BUILD)/module
 NGX_SRC  ?= /usr/share/nginx/src
-NGINX    ?= /usr/sbin/nginx
+# not "NGINX": nginx takes a variable of that name for inherited sockets
+NGINX_BIN ?= /usr/sbin/nginx
 MODULE   := $(OBJS)/ngx_http_comms_module.so
 WARNINGS := -Wextra -Wno-unused-parameter -Wno-missing-field-initializers \
             -Wno-cast-function-type
@@ -71,13 +72,13 @@ install: $(MODULE)
 demo:
 	@util/deps demo
 	@$(MAKE) -s module
-	@COMMS_MODULE=$(MODULE) NGINX_BINARY=$(NGINX) util/node demo/demo.mjs $(DEMO)
+	@COMMS_MODULE=$(MODULE) NGINX_BINARY=$(NGINX_BIN) util/node demo/demo.mjs $(DEMO)
 
 # tests -----------------------------------------------------------------------
 
 # Which nginx and which modules the suites run; "make asan" names its own.
 BACKEND_TEST := $(BUILD)/backend-test/ngx_http_comms_backend_test_module.so
-TEST_ENV = NGINX_BINARY=$(NGINX) TEST_NGINX_BINARY=$(NGINX) \
+TEST_ENV = NGINX_BINARY=$(NGINX_BIN) TEST_NGINX_BINARY=$(NGINX_BIN) \
            COMMS_MODULE=$(MODULE) TEST_NGINX_LOAD_MODULES=$(MODULE) \
            COMMS_BACKEND_TEST=$(BACKEND_TEST)
 
@@ -174,7 +175,7 @@ asan:
 	    LSAN_OPTIONS=suppressions=$(TOP)/util/lsan.supp:print_suppressions=0 \
 	    COMMS_SLOW=1; \
 	  $(MAKE) -s check-nginx check-backend check-e2e \
-	    NGINX=$(ASAN)/nginx MODULE=$(ASAN)/ngx_http_comms_module.so \
+	    NGINX_BIN=$(ASAN)/nginx MODULE=$(ASAN)/ngx_http_comms_module.so \
 	    BACKEND_TEST=$(ASAN)/ngx_http_comms_backend_test_module.so
 	@util/sanitizer-reports $(ASAN)/reports
 

@@ -10,6 +10,10 @@
 #include <base/ngx_comms_json.h>
 
 
+static u_char *ngx_http_comms_body_copy(ngx_http_request_t *r, u_char *p,
+    ngx_buf_t *b);
+
+
 ngx_int_t
 ngx_http_comms_send_json(ngx_http_request_t *r, ngx_uint_t status,
     json_t *document)
@@ -176,7 +180,7 @@ ngx_http_comms_body(ngx_http_request_t *r, ngx_str_t *body)
 {
     u_char       *p;
     size_t        len;
-    ngx_uint_t    n;
+    ngx_buf_t    *b;
     ngx_chain_t  *cl;
 
     ngx_str_null(body);
@@ -186,18 +190,9 @@ ngx_http_comms_body(ngx_http_request_t *r, ngx_str_t *body)
     }
 
     len = 0;
-    n = 0;
 
     for (cl = r->request_body->bufs; cl != NULL; cl = cl->next) {
-
-        if (cl->buf->in_file) {
-            ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                          "comms request body is in a file");
-            return NGX_ERROR;
-        }
-
-        len += cl->buf->last - cl->buf->pos;
-        n++;
+        len += (size_t) ngx_buf_size(cl->buf);
     }
 
     if (len == 0) {
@@ -206,8 +201,10 @@ ngx_http_comms_body(ngx_http_request_t *r, ngx_str_t *body)
 
     body->len = len;
 
-    if (n == 1) {
-        body->data = r->request_body->bufs->buf->pos;
+    b = r->request_body->bufs->buf;
+
+    if (r->request_body->bufs->next == NULL && !b->in_file) {
+        body->data = b->pos;
         return NGX_OK;
     }
 
@@ -219,10 +216,50 @@ ngx_http_comms_body(ngx_http_request_t *r, ngx_str_t *body)
     body->data = p;
 
     for (cl = r->request_body->bufs; cl != NULL; cl = cl->next) {
-        p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+        p = ngx_http_comms_body_copy(r, p, cl->buf);
+
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * The buffer holds any body that is allowed, but not the framing of one that
+ * comes in small chunks: nginx then writes part of it to a file.  What is
+ * read here was written by this process just before, and is bounded by
+ * client_max_body_size.
+ */
+
+static u_char *
+ngx_http_comms_body_copy(ngx_http_request_t *r, u_char *p, ngx_buf_t *b)
+{
+    size_t   size;
+    ssize_t  n;
+
+    size = (size_t) ngx_buf_size(b);
+
+    if (!b->in_file) {
+        return ngx_cpymem(p, b->pos, size);
+    }
+
+    while (size != 0) {
+        n = ngx_read_file(b->file, p, size, b->file_last - (off_t) size);
+
+        if (n <= 0) {
+            ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
+                          "comms request body could not be read back");
+            return NULL;
+        }
+
+        p += n;
+        size -= n;
+    }
+
+    return p;
 }
 
 

@@ -52,7 +52,8 @@ ngx_str_t *ngx_http_comms_header(ngx_http_request_t *r, const char *name);
 
 /*
  * The request's body as one string.  It is in memory (the directives that
- * take bodies see to the buffer).  NGX_DECLINED: there is none.
+ * take bodies see to the buffer), unless it came in very small chunks.
+ * NGX_DECLINED: there is none.
  */
 ngx_int_t ngx_http_comms_body(ngx_http_request_t *r, ngx_str_t *body);
 

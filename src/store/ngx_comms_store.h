@@ -194,7 +194,9 @@ struct ngx_comms_store_s {
      * Figures for the status page.
      * in   {}
      * out  {"threads": {status: n}, "inbound_waiting": n,
-     *       "effects_unfinished": n}
+     *       "effects_unfinished": n, "journal"?: n}
+     * "journal": messages in it, present when a journal is in use; then also
+     * with NGX_ERROR, when nothing else is known.
      */
     ngx_comms_store_op_pt   figures;
 

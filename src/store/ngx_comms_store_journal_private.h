@@ -2,9 +2,8 @@
 /*
  * Copyright (C) the ngx_http_comms_module authors
  *
- * Inside of the journal: "keep" on the way in (ngx_comms_store_journal.c),
- * the forwarder on the way out (_forward.c), and the works over the table,
- * which run in the thread (_rows.c).
+ * Inside of the journal: "keep" on the way in, the forwarder on the way out,
+ * and the works over the table, which run in the thread.
  */
 
 
@@ -70,7 +69,6 @@ struct ngx_comms_journal_s {
     json_int_t                 rows;        /* when last told */
     ngx_event_t                look;
     ngx_comms_op_t            *asked;       /* "take" in flight, or NULL */
-    ngx_uint_t                 limit;       /* of that */
     ngx_uint_t                 busy;        /* slots in use */
     ngx_uint_t                 failures;    /* in a row */
     ngx_msec_t                 opens;       /* with failures: not before */
@@ -81,6 +79,15 @@ struct ngx_comms_journal_s {
     unsigned                   owns:1;      /* the claim, when last told */
     unsigned                   again:1;     /* look once more behind "take" */
 };
+
+
+/* ngx_comms_store_journal_keep.c */
+
+void ngx_comms_journal_keep(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op);
+
+/* what is on its way in goes into the journal */
+void ngx_comms_journal_keep_exit(ngx_comms_journal_t *j);
 
 
 /* ngx_comms_store_journal.c */

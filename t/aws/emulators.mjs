@@ -9,6 +9,9 @@
 import dynalite from 'dynalite';
 import { startFauxqs } from 'fauxqs';
 import { ACCOUNT, Front, KEYS, REGION } from './front.mjs';
+import { createTables } from './tables.mjs';
+
+const QUEUES = ['open', 'reply', 'whatsapp', 'sms', 'email'];
 
 export const TOPIC = `arn:aws:sns:${REGION}:${ACCOUNT}:comms-channels`;
 export const PREFIX = 'comms-';
@@ -29,9 +32,7 @@ export class Emulators {
         all.queues.createTopic('comms-channels');
         all.made = new Set();
 
-        for (const name of ['open', 'reply', 'whatsapp', 'sms', 'email']) {
-            all.make(name);
-        }
+        QUEUES.forEach((name) => all.make(name));
 
         all.tables = dynalite({ createTableMs: 0, deleteTableMs: 0,
             updateTableMs: 0 });
@@ -48,6 +49,29 @@ export class Emulators {
         }).start();
 
         return all;
+    }
+
+    /* what a second client is told: no front before it */
+    get options() {
+        return { region: REGION, credentials: KEYS, endpoint:
+            `http://127.0.0.1:${this.tables.address().port}` };
+    }
+
+    async makeTables(layout) {
+        this.names = { table: 'comms-threads', inbound: 'comms-inbound',
+            consent: 'comms-consent', locks: 'comms-locks' };
+        await createTables(this.options, layout, this.names);
+    }
+
+    /* how many messages each queue has, those of the dead letters too */
+    depths() {
+        return Object.fromEntries([...this.made].flatMap((name) =>
+            [name, `${name}-dlq`]).map((name) => {
+            const { ready, delayed, inflight } = this.queues
+                .inspectQueue(PREFIX + name).messages;
+
+            return [name, ready.length + delayed.length + inflight.length];
+        }));
     }
 
     make(name) {

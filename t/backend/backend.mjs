@@ -9,7 +9,8 @@
  * all; whatever one backend does differently is a mistake of it, or a promise
  * that ngx_comms_store.h and ngx_comms_bus.h must not make.
  *
- *   COMMS_BACKENDS       names, separated by commas; default: all
+ *   COMMS_BACKENDS       names, separated by commas; default: those that
+ *                        need nothing installed
  *   COMMS_BACKEND_TEST   default build/backend-test/....so
  */
 
@@ -53,12 +54,65 @@ export const BACKENDS = {
             }
         },
     },
+
+    dynamodb_single: dynamodb('single'),
+    dynamodb_per_channel: dynamodb('per_channel'),
 };
+
+
+/*
+ * The store over dynalite, in this process, with the embedded bus.  It is
+ * asked for by name: dynalite and the SDK need not be installed for the rest.
+ */
+function dynamodb(layout) {
+    return {
+        layout,
+        byName: true,
+
+        async prepare() {
+            const { default: dynalite } = await import('dynalite');
+            const { DynamoDBClient }
+                = await import('@aws-sdk/client-dynamodb');
+            const { createTables } = await import('../aws/tables.mjs');
+            const server = dynalite({ createTableMs: 0 });
+            const port = await freePort();
+            const options = { endpoint: `http://127.0.0.1:${port}`,
+                region: 'us-east-1',
+                credentials: { accessKeyId: 'A', secretAccessKey: 'B' } };
+
+            await new Promise((resolve) => {
+                server.listen(port, '127.0.0.1', resolve);
+            });
+            await createTables(options, layout, { table: 'threads',
+                inbound: 'inbound', consent: 'consent',
+                effects: layout === 'single' ? null : 'effects' });
+
+            process.env.AWS_ACCESS_KEY_ID = 'A';
+            process.env.AWS_SECRET_ACCESS_KEY = 'B';
+
+            return {
+                client: new DynamoDBClient(options),
+                server,
+                directives: `
+                    comms_aws region=us-east-1 dynamodb=${options.endpoint};
+                    comms_store dynamodb table=threads layout=${layout}
+                        inbound=inbound consent=consent
+                        ${layout === 'single' ? '' : 'effects=effects'};
+                    comms_bus sqlite path=comms.db;`,
+            };
+        },
+
+        finish({ client, server }) {
+            client.destroy();
+            server.close();
+        },
+    };
+}
 
 
 export function chosen() {
     const names = process.env.COMMS_BACKENDS?.split(',')
-        ?? Object.keys(BACKENDS);
+        ?? Object.keys(BACKENDS).filter((name) => !BACKENDS[name].byName);
 
     return names.map((name) => [name, BACKENDS[name]]);
 }
@@ -123,8 +177,8 @@ export class Backend {
     static async start(spec, options = {}) {
         const backend = new Backend();
 
-        backend.spec = spec;
-        backend.nginx = await Driven.start({ ...spec, ...options });
+        backend.spec = { ...spec, ...await spec.prepare?.() };
+        backend.nginx = await Driven.start({ ...backend.spec, ...options });
         backend.agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
 
         return backend;
@@ -214,6 +268,7 @@ export class Backend {
     }
 
     remove() {
+        this.spec.finish?.(this.spec);
         this.nginx.remove();
     }
 }

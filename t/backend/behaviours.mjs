@@ -18,7 +18,16 @@ import { behaviours as survival } from './survival.mjs';
 
 for (const [name, spec] of chosen()) {
 
-    for (const [room, behaviours] of Object.entries({ bus, store, turn })) {
+    /* what is left in the middle, where a store has a middle */
+    const dynamodb = spec.layout
+        ? (await import('./dynamodb.mjs')).behaviours : {};
+
+    for (const [room, behaviours] of Object.entries(
+        { bus, store, turn, dynamodb })) {
+
+        if (Object.keys(behaviours).length === 0) {
+            continue;
+        }
 
         describe(`${name}: ${room}`, () => {
             let backend;

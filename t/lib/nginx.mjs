@@ -81,7 +81,10 @@ export async function listens(port) {
 }
 
 
-/* nginx.conf; "upstreams" are URLs of the providers */
+/*
+ * nginx.conf; "upstreams" are URLs of the providers, "backends" the directives
+ * that say where everything is kept
+ */
 export function configuration({
     port, upstreams, workers = 1, connections = 1024, zone = '16m',
     store = 'comms.db', visibility = '10s', heartbeat = null,
@@ -90,6 +93,9 @@ export function configuration({
     publicBaseUrl = null, waitMax = '20s', waitingFor = {}, main = '',
     http = '', server = '', provider = {}, webhooks = null,
     paths = {}, module = MODULE, root = process.getuid?.() === 0,
+    backends = `comms_store sqlite path=${store};
+    comms_projects projects;
+    comms_secrets secrets.json;`,
 }) {
     const worker = (queue) => `    comms_worker ${queue} `
         + `concurrency=${waitingFor[queue]?.concurrency ?? concurrency} `
@@ -132,9 +138,7 @@ http {
     client_max_body_size 1m;
 
     comms_zone comms:${zone};
-    comms_store sqlite path=${store};
-    comms_projects projects;
-    comms_secrets secrets.json;
+    ${backends}
     comms_lease_term ${leaseTerm};
     comms_turn_timeout ${turnTimeout};
     comms_wait_max ${waitMax};
@@ -253,6 +257,7 @@ export class Nginx {
             stdio: ['ignore', out, out],
             env: {
                 ...process.env,
+                ...this.options.env,
                 ASAN_OPTIONS: 'detect_odr_violation=0:abort_on_error=1:'
                     + `log_path=${this.file('logs/asan')}`
                     + `${process.env.ASAN_OPTIONS

@@ -174,11 +174,27 @@ export class World {
             throw err;
         }
 
-        w.url = w.nginx.url;
-        w.twilioHook = `${w.url}/webhooks/twilio`;
-        w.sendgridHook = `${w.url}/webhooks/sendgrid/${INBOUND}`;
+        return w.at(w.nginx);
+    }
 
-        return w;
+    at(nginx) {
+        this.nginx = nginx;
+        this.url = nginx.url;
+        this.twilioHook = `${this.url}/webhooks/twilio`;
+        this.sendgridHook = `${this.url}/webhooks/sendgrid/${INBOUND}`;
+
+        return this;
+    }
+
+    /*
+     * The same world by way of another nginx, as on another machine: its
+     * zone and its files are its own, the providers are these.
+     */
+    async beside(changes = {}) {
+        const { port, parent, ...options } = this.nginx.options;
+
+        return Object.assign(new World(), this).at(
+            await Nginx.start({ ...options, ...changes }));
     }
 
     async call(method, path, { body, key = API_KEY, headers = {} } = {}) {
