@@ -83,7 +83,7 @@ TEST_ENV = NGINX_BINARY=$(NGINX_BIN) TEST_NGINX_BINARY=$(NGINX_BIN) \
            COMMS_BACKEND_TEST=$(BACKEND_TEST)
 
 .PHONY: check-style check-unit check-nginx check-backend check-e2e \
-        check-contract check-conf check-all
+        check-aws check-contract check-conf check-all
 
 test:
 	@util/deps test
@@ -91,7 +91,7 @@ test:
 	@$(MAKE) -s check-all
 
 check-all: check-style check-unit check-conf check-nginx check-backend \
-           check-e2e check-contract
+           check-e2e check-aws check-contract
 	@echo "make test: everything passed"
 
 check-style:
@@ -111,15 +111,23 @@ check-nginx:
 	@echo "== Test::Nginx"
 	@$(TEST_ENV) util/prove $(T)
 
+BACKENDS := embedded,dynamodb_single,dynamodb_per_channel
+
 check-backend:
-	@echo "== behaviour of store and bus"
-	@$(TEST_ENV) util/node --test --test-concurrency=1 \
+	@echo "== behaviour of store and bus, on each backend"
+	@$(TEST_ENV) COMMS_BACKENDS=$(BACKENDS) util/node --test --test-concurrency=1 \
 	    t/backend/behaviours.mjs
 
 check-e2e:
 	@echo "== scenarios"
 	@$(TEST_ENV) util/node --test --test-concurrency=1 \
 	    t/standins/*.test.mjs t/e2e/*.test.mjs
+
+check-aws:
+	@echo "== AWS: signer, client, bus, two nodes"
+	@$(MAKE) -s -f t/aws/aws.mk check
+	@$(TEST_ENV) util/node --test --test-concurrency=1 \
+	    $(filter-out t/aws/aws.test.mjs,$(wildcard t/aws/*.test.mjs))
 
 check-contract:
 	@echo "== contract"

@@ -197,7 +197,17 @@ ngx_http_comms_init_backends(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
     }
 
     if (mcf->aws.uses[NGX_HTTP_COMMS_AWS_BUS]) {
-        return ngx_http_comms_conf_aws_bus(cf, mcf);
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"comms_bus aws\" requires \"comms_store dynamodb\": a "
+                      "thread and its queue entry are kept together");
+        return NGX_CONF_ERROR;
+    }
+
+    if (mcf->bus_path.len) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"path=\" of \"comms_bus\" must be left to "
+                      "\"comms_store\": both are in one file");
+        return NGX_CONF_ERROR;
     }
 
     mcf->sqlite = ngx_comms_sqlite_add(cf, &mcf->store_path,
@@ -217,20 +227,36 @@ ngx_http_comms_init_backends(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
 }
 
 
-/* store and bus that several machines share */
+/*
+ * A store that several machines share.  With the embedded bus it serves one
+ * machine, whose threads outlive it.
+ */
 
 static char *
 ngx_http_comms_init_shared(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
 {
-    if (!mcf->aws.uses[NGX_HTTP_COMMS_AWS_BUS]) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"comms_store dynamodb\" requires \"comms_bus aws\": "
-                      "a thread and its queue entry are kept together");
-        return NGX_CONF_ERROR;
-    }
+    if (mcf->aws.uses[NGX_HTTP_COMMS_AWS_BUS]) {
+        if (ngx_http_comms_conf_aws_bus(cf, mcf) != NGX_CONF_OK) {
+            return NGX_CONF_ERROR;
+        }
 
-    if (ngx_http_comms_conf_aws_bus(cf, mcf) != NGX_CONF_OK) {
-        return NGX_CONF_ERROR;
+    } else {
+        if (mcf->bus_path.len == 0) {
+            ngx_str_set(&mcf->bus_path, "comms/comms.db");
+        }
+
+        mcf->sqlite = ngx_comms_sqlite_add(cf, &mcf->bus_path,
+                                           &mcf->thread_pool,
+                                           mcf->engine.zone);
+        if (mcf->sqlite == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        mcf->engine.bus = ngx_comms_bus_sqlite(cf, mcf->sqlite);
+
+        if (mcf->engine.bus == NULL) {
+            return NGX_CONF_ERROR;
+        }
     }
 
     return ngx_http_comms_conf_aws_store(cf, mcf);

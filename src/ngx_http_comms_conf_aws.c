@@ -68,12 +68,15 @@ static ngx_http_comms_param_t  ngx_http_comms_dynamodb_params[] = {
     { ngx_string("layout="), ngx_http_comms_aws_offset(layout), NULL },
     { ngx_string("inbound_table="), ngx_http_comms_aws_offset(inbound_table),
       NULL },
+    { ngx_string("effects_table="), ngx_http_comms_aws_offset(effects_table),
+      NULL },
     { ngx_string("consent_table="), ngx_http_comms_aws_offset(consent_table),
       NULL },
     { ngx_string("lock_table="), ngx_http_comms_aws_offset(lock_table), NULL },
     { ngx_string("retention="), ngx_http_comms_aws_offset(retention), NULL },
     { ngx_null_string, 0,
       "one of \"table=\", \"layout=\", \"inbound_table=\", "
+      "\"effects_table=\", "
       "\"consent_table=\", "
       "\"lock_table=\" or \"retention=\"" }
 };
@@ -290,13 +293,6 @@ ngx_http_comms_conf_aws_bus(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
 
     aws = &mcf->aws;
 
-    if (!aws->uses[NGX_HTTP_COMMS_AWS_STORE]) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"comms_bus aws\" requires \"comms_store dynamodb\": a "
-                      "thread and its queue entry are kept together");
-        return NGX_CONF_ERROR;
-    }
-
     if (aws->topic.len == 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"comms_bus aws\" must have \"topic=\": the ARN of the "
@@ -411,6 +407,7 @@ ngx_http_comms_conf_aws_store(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
     scf->retention_days = days;
     scf->table = aws->table;
     scf->inbound_table = aws->inbound_table;
+    scf->effects_table = aws->effects_table;
     scf->consent_table = aws->consent_table;
     scf->zone = mcf->engine.zone;
     scf->put = ngx_http_comms_conf_aws_put;

@@ -20,6 +20,8 @@ typedef struct {
 
 static ngx_http_comms_backend_t *ngx_http_comms_conf_backend(
     ngx_http_comms_backend_t *backend, ngx_str_t *name);
+static char *ngx_http_comms_conf_path(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *path);
 static char *ngx_http_comms_conf_documents(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_http_comms_main_conf_t *mcf, ngx_str_t *path,
     const char *backend, ngx_http_comms_aws_backend_e aws);
@@ -127,25 +129,7 @@ ngx_http_comms_conf_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return ngx_http_comms_conf_aws_params(cf, cmd, mcf, backend->aws);
     }
 
-    if (cf->args->nelts == 2) {
-        return NGX_CONF_OK;
-    }
-
-    if (cf->args->nelts > 3) {
-        return "has too many parameters";
-    }
-
-    if (value[2].len <= 5 || ngx_strncmp(value[2].data, "path=", 5) != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\" in \"%V\" directive, it "
-                           "must be \"path=file\"", &value[2], &cmd->name);
-        return NGX_CONF_ERROR;
-    }
-
-    mcf->store_path.data = value[2].data + 5;
-    mcf->store_path.len = value[2].len - 5;
-
-    return NGX_CONF_OK;
+    return ngx_http_comms_conf_path(cf, cmd, &mcf->store_path);
 }
 
 
@@ -179,9 +163,40 @@ ngx_http_comms_conf_bus(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return ngx_http_comms_conf_aws_params(cf, cmd, mcf, backend->aws);
     }
 
-    if (cf->args->nelts > 2) {
-        return "has too many parameters";
+    return ngx_http_comms_conf_path(cf, cmd, &mcf->bus_path);
+}
+
+
+/* "path=" behind the name of the embedded backend */
+
+static char *
+ngx_http_comms_conf_path(ngx_conf_t *cf, ngx_command_t *cmd, ngx_str_t *path)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
     }
+
+    if (cf->args->nelts > 3) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid number of parameters in \"%V\" "
+                           "directive, \"path=file\" is allowed once",
+                           &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (value[2].len <= 5 || ngx_strncmp(value[2].data, "path=", 5) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" in \"%V\" directive, it "
+                           "must be \"path=file\"", &value[2], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    path->data = value[2].data + 5;
+    path->len = value[2].len - 5;
 
     return NGX_CONF_OK;
 }

@@ -325,7 +325,7 @@ ngx_http_comms_init_backends(ngx_cycle_t *cycle,
         return NGX_ERROR;
     }
 
-    if (mcf->sqlite != NULL) {
+    if (!mcf->aws.uses[NGX_HTTP_COMMS_AWS_STORE]) {
         ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
                       "comms store is %V, path \"%V\"",
                       &engine->store->name, &mcf->store_path);

@@ -40,6 +40,7 @@ typedef struct {
     ngx_str_t                   table;
     ngx_str_t                   layout;
     ngx_str_t                   inbound_table;
+    ngx_str_t                   effects_table;
     ngx_str_t                   consent_table;
     ngx_str_t                   lock_table;
     ngx_str_t                   retention;      /* days */
@@ -70,6 +71,8 @@ typedef struct {
     ngx_str_t                   store;          /* backend's name */
     ngx_str_t                   store_path;
     ngx_str_t                   bus;
+    ngx_str_t                   bus_path;       /* where the store is not
+                                                   embedded, too */
     ngx_str_t                   projects_dir;
     ngx_str_t                   secrets_path;
     ngx_str_t                   thread_pool;

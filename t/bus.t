@@ -62,7 +62,7 @@ invalid value "sns" in "comms_bus" directive, it must be "sqlite"
     location = /status { comms_status; }
 --- must_die
 --- error_log
-invalid number of arguments in "comms_bus" directive
+"path=" of "comms_bus" must be left to "comms_store": both are in one file
 
 === TEST 5: two buses
 --- http_config

@@ -108,7 +108,7 @@ invalid parameter "path=" in "comms_store" directive, it must be "path=file"
     location = /status { comms_status; }
 --- must_die
 --- error_log
-invalid number of arguments in "comms_store" directive
+invalid number of parameters in "comms_store" directive, "path=file" is allowed once
 
 === TEST 9: two stores
 --- http_config

@@ -52,6 +52,9 @@ ngx_comms_step_t  ngx_comms_open_steps[] = {
     { "taking the lease",
       ngx_comms_thread_lease, NULL, 0 },
 
+    { "taking the lock",
+      ngx_comms_thread_lock, ngx_comms_thread_lock_done, 0 },
+
     { "claiming the thread",
       ngx_comms_thread_claim, ngx_comms_thread_claim_done, 0 },
 
@@ -92,7 +95,7 @@ ngx_comms_step_t  ngx_comms_open_steps[] = {
       ngx_comms_open_publish, ngx_comms_open_publish_done, 0 },
 
     { "releasing the lease",
-      ngx_comms_thread_release, NULL, 1 },
+      ngx_comms_thread_release, ngx_comms_thread_release_done, 1 },
 
     { NULL, NULL, NULL, 0 }
 };
@@ -218,7 +221,11 @@ ngx_comms_open_give_up_done(ngx_comms_flow_t *f)
 }
 
 
-/* the ask's outcome and the first messages become durable in one step */
+/*
+ * The ask's outcome and the first messages become durable in one step.  An
+ * earlier run may have done that; then the empty record asks whether the
+ * fence is still ours, as everything is that comes before a publish.
+ */
 
 static ngx_int_t
 ngx_comms_open_store(ngx_comms_flow_t *f)
@@ -229,12 +236,16 @@ ngx_comms_open_store(ngx_comms_flow_t *f)
 
     t = f->ctx;
 
-    if (t->ask.settled) {
-        return NGX_OK;
-    }
-
     if (ngx_comms_thread_pause(f)) {
         return NGX_AGAIN;
+    }
+
+    if (t->ask.settled) {
+        in = json_pack("{s:s%, s:I}",
+                       "thread_id", t->thread_id.data, t->thread_id.len,
+                       "fence", (json_int_t) t->fence);
+
+        return ngx_comms_thread_store(f, f->engine->store->record, in);
     }
 
     if (t->ask.outcome == NULL) {

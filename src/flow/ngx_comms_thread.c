@@ -2,11 +2,8 @@
 /*
  * Copyright (C) the ngx_http_comms_module authors
  *
- * The rows that deal with the thread itself.
- *
- * A lease is renewed each third of its term by a timer of the flow.  The
- * first refusal marks the lease as lost; the flow then ends before its next
- * effect, and the store's fence refuses what it may still try to write.
+ * The rows that deal with the thread itself, and what writing rows share.
+ * The lease has a file of its own, ngx_comms_thread_lease.c.
  */
 
 
@@ -16,8 +13,6 @@
 
 
 static void ngx_comms_thread_cleanup(void *data);
-static void ngx_comms_thread_renew(ngx_event_t *ev);
-static void ngx_comms_thread_stop_renewal(ngx_comms_thread_t *t);
 
 
 ngx_comms_thread_t *
@@ -39,14 +34,11 @@ ngx_comms_thread_create(ngx_comms_flow_t *f)
     cln->handler = ngx_comms_thread_cleanup;
     cln->data = t;
 
-    t->renewal.handler = ngx_comms_thread_renew;
-    t->renewal.data = f;
-    t->renewal.log = f->log;
-    t->renewal.cancelable = 1;
-
     t->started = ngx_current_msec;
 
     f->ctx = t;
+
+    ngx_comms_thread_lease_init(f);
 
     return t;
 }
@@ -57,7 +49,7 @@ ngx_comms_thread_cleanup(void *data)
 {
     ngx_comms_thread_t *t = data;
 
-    ngx_comms_thread_stop_renewal(t);
+    ngx_comms_thread_lease_end(t);
 
     json_decref(t->facts);
     json_decref(t->claim);
@@ -149,105 +141,6 @@ ngx_comms_thread_project_done(ngx_comms_flow_t *f)
 
 
 ngx_int_t
-ngx_comms_thread_lease(ngx_comms_flow_t *f)
-{
-    ngx_int_t            rc;
-    ngx_comms_thread_t  *t;
-
-    t = f->ctx;
-
-    rc = ngx_comms_lease_take(f->engine->zone, &t->thread_id,
-                              f->engine->lease_term, &t->lease);
-
-    if (rc == NGX_BUSY) {
-        f->park_key = t->thread_id;
-
-        return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_PARK,
-                                   "thread is in work", NULL);
-    }
-
-    if (rc != NGX_OK) {
-        ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_ZONE_FULL, 1);
-
-        return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEFER,
-                                   "no room for a lease in the zone", NULL);
-    }
-
-    ngx_add_timer(&t->renewal, f->engine->lease_term / 3);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_comms_thread_renew(ngx_event_t *ev)
-{
-    ngx_comms_flow_t    *f;
-    ngx_comms_thread_t  *t;
-
-    f = ev->data;
-    t = f->ctx;
-
-    if (ngx_comms_lease_renew(f->engine->zone, &t->thread_id, t->lease,
-                              f->engine->lease_term)
-        != NGX_OK)
-    {
-        t->lease_lost = 1;
-
-        ngx_log_error(NGX_LOG_WARN, f->log, 0,
-                      "lease was lost to another turn");
-        return;
-    }
-
-    ngx_add_timer(&t->renewal, f->engine->lease_term / 3);
-}
-
-
-static void
-ngx_comms_thread_stop_renewal(ngx_comms_thread_t *t)
-{
-    if (t->renewal.timer_set) {
-        ngx_del_timer(&t->renewal);
-    }
-}
-
-
-/*
- * Releasing and "nothing waits" are one decision: whoever came for the lease
- * since it was taken has marked it as wanted, and then the turn goes round
- * once more before it lets go.
- */
-
-ngx_int_t
-ngx_comms_thread_release(ngx_comms_flow_t *f)
-{
-    ngx_comms_zone_t    *zone;
-    ngx_comms_thread_t  *t;
-
-    t = f->ctx;
-
-    if (t == NULL || t->lease == 0) {
-        return NGX_OK;
-    }
-
-    zone = f->engine->zone;
-
-    if (!f->over && !t->lease_lost && t->rounds < NGX_COMMS_TURN_ROUNDS
-        && ngx_comms_lease_release(zone, &t->thread_id, t->lease) == NGX_AGAIN)
-    {
-        return ngx_comms_flow_goto(f, ngx_comms_thread_claim);
-    }
-
-    ngx_comms_thread_stop_renewal(t);
-
-    (void) ngx_comms_lease_drop(zone, &t->thread_id, t->lease);
-    t->lease = 0;
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
 ngx_comms_thread_claim(ngx_comms_flow_t *f)
 {
     json_t              *in;
@@ -310,7 +203,7 @@ ngx_comms_thread_ours(ngx_comms_flow_t *f)
                                    "queue message was lost", NULL);
     }
 
-    if (t->lease_lost) {
+    if (ngx_comms_thread_overdue(f)) {
         ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_FENCED, 1);
 
         return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEFER,

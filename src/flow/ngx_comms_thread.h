@@ -3,7 +3,7 @@
  * Copyright (C) the ngx_http_comms_module authors
  *
  * A thread in work: the state that the flows share, and the rows of their
- * tables that deal with the thread itself (lease, claim), with the AI (ask)
+ * tables that deal with the thread itself (lease, lock, claim), the AI (ask)
  * and with a channel (send).
  *
  * f->ctx of each flow is an ngx_comms_thread_t, made by
@@ -108,7 +108,12 @@ typedef struct {
                                                context object: same names */
 
     uint64_t                 lease;         /* token; 0: none held */
+    ngx_str_t                lock;          /* token of the store's lock */
+    ngx_msec_t               lock_since;    /* it is ours from then for a
+                                               term */
     ngx_event_t              renewal;
+    ngx_msec_t               renewal_since;
+    ngx_comms_op_t          *renewing;      /* the lock's renewal under way */
     int64_t                  fence;         /* 0: not claimed */
     json_t                  *claim;         /* what the claim answered */
 
@@ -124,6 +129,8 @@ typedef struct {
     ngx_uint_t               tries;         /* of the write in this row */
     unsigned                 pausing:1;
     unsigned                 lease_lost:1;
+    unsigned                 lock_asked:1;  /* the lock may be ours */
+    unsigned                 locked:1;      /* it is */
 } ngx_comms_thread_t;
 
 
@@ -143,9 +150,12 @@ ngx_int_t ngx_comms_thread_project(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_thread_project_done(ngx_comms_flow_t *f);
 
 ngx_int_t ngx_comms_thread_lease(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_thread_lock(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_thread_lock_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_thread_claim(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_thread_claim_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_thread_release(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_thread_release_done(ngx_comms_flow_t *f);
 
 ngx_int_t ngx_comms_ask_credentials(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_ask_credentials_done(ngx_comms_flow_t *f);
@@ -175,6 +185,14 @@ ngx_int_t ngx_comms_send_suppress(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_send_suppress_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_send_conclude(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_send_conclude_done(ngx_comms_flow_t *f);
+
+
+/* the lease's part in the making and the end of f->ctx */
+void ngx_comms_thread_lease_init(ngx_comms_flow_t *f);
+void ngx_comms_thread_lease_end(ngx_comms_thread_t *t);
+
+/* 1 when the lease was lost */
+ngx_uint_t ngx_comms_thread_overdue(ngx_comms_flow_t *f);
 
 
 /* for writing rows */

@@ -16,8 +16,8 @@
  *   answer   durable as a "pending" message, with "done" on what it answers,
  *            in one step
  *   send     its own effect, see ngx_comms_send.c
- *   release  only when nobody came meanwhile, decided in the lease's own
- *            section; else once more from "claiming"
+ *   release  only when nobody came meanwhile, decided by lock and lease
+ *            themselves; else once more from "claiming"
  *
  * A run that follows one that ended between "answer" and "send" finds the
  * pending message and sends it before anything else; one that follows an end
@@ -77,6 +77,9 @@ ngx_comms_step_t  ngx_comms_turn_steps[] = {
     { "taking the lease",
       ngx_comms_thread_lease, NULL, 0 },
 
+    { "taking the lock",
+      ngx_comms_thread_lock, ngx_comms_thread_lock_done, 0 },
+
     { "claiming the thread",
       ngx_comms_thread_claim, ngx_comms_thread_claim_done, 0 },
 
@@ -135,7 +138,7 @@ ngx_comms_step_t  ngx_comms_turn_steps[] = {
       ngx_comms_send_conclude, ngx_comms_send_conclude_done, 0 },
 
     { "releasing the lease",
-      ngx_comms_thread_release, NULL, 1 },
+      ngx_comms_thread_release, ngx_comms_thread_release_done, 1 },
 
     { NULL, NULL, NULL, 0 }
 };

@@ -200,6 +200,34 @@ struct ngx_comms_store_s {
      */
     ngx_comms_store_op_pt   figures;
 
+    /*
+     * The lock of a thread: one turn at a time, over several machines.  A
+     * backend for one machine has none of these three (NULL).  The fence is
+     * what protects the record; the lock keeps turns from working in vain.
+     *
+     * in   {"thread_id", "term": ms, "token"?: 1..64 characters, never used
+     *       before}
+     * out  {"token"}
+     * NGX_OK; NGX_BUSY: held by somebody else, out = {"term": the holder's},
+     * and it is marked as wanted.  A lock that was not renewed for its
+     * holder's term is taken over: the term is counted by the clock of the
+     * process that asks, from when it first asked, so it has to ask again.
+     */
+    ngx_comms_store_op_pt   lock;
+
+    /*
+     * in   {"thread_id", "token", "term"}
+     * NGX_OK; NGX_DECLINED: no longer ours.
+     */
+    ngx_comms_store_op_pt   renew;
+
+    /*
+     * in   {"thread_id", "token", "force": even when it is wanted}
+     * NGX_OK: given back; NGX_AGAIN: still held, since somebody wanted it
+     * meanwhile, and the mark is cleared; NGX_DECLINED: was no longer ours.
+     */
+    ngx_comms_store_op_pt   unlock;
+
     /* in a worker; NGX_ERROR ends the worker's start */
     ngx_int_t             (*init_process)(ngx_comms_store_t *store,
                                ngx_cycle_t *cycle);

@@ -86,6 +86,8 @@ static void ngx_comms_dynamodb_replay_fresh(ngx_comms_dynamodb_task_t *t,
     void *data);
 static void ngx_comms_dynamodb_replay_copy(ngx_comms_dynamodb_task_t *t,
     void *data);
+static json_t *ngx_comms_dynamodb_replay_channel(
+    ngx_comms_dynamodb_replay_t *r);
 static void ngx_comms_dynamodb_replay_empty(ngx_comms_dynamodb_task_t *t,
     ngx_comms_dynamodb_replay_t *r);
 static void ngx_comms_dynamodb_replay_done(ngx_comms_dynamodb_task_t *t,
@@ -425,14 +427,12 @@ ngx_comms_dynamodb_replay_copy(ngx_comms_dynamodb_task_t *t, void *data)
 
     ngx_comms_dynamodb_replay_t *r = data;
 
-    pair = json_array_get(json_object_get(r->fresh, "comms_pairs"), r->i);
+    pair = ngx_comms_dynamodb_replay_channel(r);
 
     if (pair == NULL) {
         ngx_comms_dynamodb_replay_empty(t, r);
         return;
     }
-
-    r->i++;
 
     copy = ngx_comms_dynamodb_copy(t, r->fresh, pair, &pk, &sk);
     values = json_pack("{s:O}", ":v", json_object_get(r->fresh, "version"));
@@ -447,6 +447,37 @@ ngx_comms_dynamodb_replay_copy(ngx_comms_dynamodb_task_t *t, void *data)
     ngx_comms_dynamodb_put(t, &t->db->threads, pk, sk, copy,
         "attribute_not_exists(#comms_applied) OR #comms_applied <= :v",
         values, ngx_comms_dynamodb_replay_copy, r);
+}
+
+
+/* the pair of the next channel: it may have more, as email with reply_to */
+
+static json_t *
+ngx_comms_dynamodb_replay_channel(ngx_comms_dynamodb_replay_t *r)
+{
+    size_t   i;
+    json_t  *pairs, *pair;
+
+    pairs = json_object_get(r->fresh, "comms_pairs");
+
+    while (r->i < json_array_size(pairs)) {
+        pair = json_array_get(pairs, r->i++);
+
+        for (i = 0; i < (size_t) r->i - 1; i++) {
+            if (json_equal(json_object_get(json_array_get(pairs, i),
+                                           "channel"),
+                           json_object_get(pair, "channel")))
+            {
+                break;
+            }
+        }
+
+        if (i == (size_t) r->i - 1) {
+            return pair;
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -31,6 +31,7 @@
 
 
 typedef struct ngx_comms_dynamodb_task_s  ngx_comms_dynamodb_task_t;
+typedef struct ngx_comms_dynamodb_lock_s  ngx_comms_dynamodb_lock_t;
 
 typedef void (*ngx_comms_dynamodb_step_pt)(ngx_comms_dynamodb_task_t *t,
     void *data);
@@ -51,6 +52,7 @@ typedef struct {
     ngx_comms_dynamodb_table_t         effects;
     ngx_comms_dynamodb_table_t         inbound;
     ngx_comms_dynamodb_table_t         consent;
+    ngx_comms_dynamodb_lock_t         *lock;     /* NULL: no lock table */
 
     ngx_event_t                        sweep;
     ngx_uint_t                         sweeping;

@@ -8,6 +8,11 @@
 
 import { CreateTableCommand, DynamoDBClient, waitUntilTableExists }
     from '@aws-sdk/client-dynamodb';
+import dynalite from 'dynalite';
+
+export { GetItemCommand, PutItemCommand, UpdateItemCommand }
+    from '@aws-sdk/client-dynamodb';
+export { DynamoDBClient, dynalite };
 
 const NUMBERS = new Set(['gsi_sweep_at']);
 const SWEEP = { 'sweep-index': ['gsi_sweep', 'gsi_sweep_at'] };

@@ -70,10 +70,8 @@ function dynamodb(layout) {
         byName: true,
 
         async prepare() {
-            const { default: dynalite } = await import('dynalite');
-            const { DynamoDBClient }
-                = await import('@aws-sdk/client-dynamodb');
-            const { createTables } = await import('../aws/tables.mjs');
+            const { DynamoDBClient, createTables, dynalite }
+                = await import('../aws/tables.mjs');
             const server = dynalite({ createTableMs: 0 });
             const port = await freePort();
             const options = { endpoint: `http://127.0.0.1:${port}`,
@@ -96,8 +94,8 @@ function dynamodb(layout) {
                 directives: `
                     comms_aws region=us-east-1 dynamodb=${options.endpoint};
                     comms_store dynamodb table=threads layout=${layout}
-                        inbound=inbound consent=consent
-                        ${layout === 'single' ? '' : 'effects=effects'};
+                        inbound_table=inbound consent_table=consent
+                        ${layout === 'single' ? '' : 'effects_table=effects'};
                     comms_bus sqlite path=comms.db;`,
             };
         },

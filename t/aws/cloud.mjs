@@ -1,0 +1,132 @@
+
+/*
+ * Copyright (C) the ngx_http_comms_module authors
+ *
+ * A world on AWS: the emulators with the tables of one layout, and any number
+ * of machines, each an nginx with a zone and files of its own, between the
+ * same providers.
+ *
+ *   cloud('name', { layout, machines, ... }, async (w, t) => { ... })
+ *
+ * w is the world by way of the first machine, w.machines has all of them.
+ */
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import test from 'node:test';
+
+import { MODULE } from '../lib/nginx.mjs';
+import { World, until } from '../lib/world.mjs';
+import { Emulators, ENVIRONMENT, PREFIX, TOPIC } from './emulators.mjs';
+
+export const LAYOUTS = ['single', 'per_channel'];
+
+/* short enough for tests; SQS counts in whole seconds */
+const TERMS = {
+    visibility: '4s', heartbeat: '1s', leaseTerm: '3s', maxReceives: 100,
+};
+
+
+/* what an nginx is told of them */
+export function backends(emulators, { layout, more = '' }) {
+    const { url } = emulators.front;
+
+    return `comms_aws region=${ENVIRONMENT.AWS_REGION} endpoint=${url};
+    comms_store dynamodb table=${emulators.names.table} layout=${layout}
+        inbound_table=${emulators.names.inbound}
+        consent_table=${emulators.names.consent}
+        lock_table=${emulators.names.locks};
+    comms_bus aws topic=${TOPIC} queue_prefix=${PREFIX};
+    comms_projects projects;
+    comms_secrets secrets.json;
+    ${more}`;
+}
+
+
+export async function make({ layout = 'single', machines = 1, more,
+    ...options }) {
+    const emulators = await Emulators.start({ generous: false });
+    let w;
+
+    try {
+        await emulators.makeTables(layout);
+        w = await World.make({ ...options, nginx: { ...TERMS,
+            backends: backends(emulators, { layout, more }),
+            env: ENVIRONMENT, ...options.nginx } });
+        w.machines = [w];
+
+        while (w.machines.length < machines) {
+            w.machines.push(await w.beside());
+        }
+    } catch (err) {
+        await Promise.all((w?.machines ?? []).slice(1)
+            .map((m) => m.nginx.stop()));
+        await w?.close();
+        await emulators.stop();
+        throw err;
+    }
+
+    w.emulators = emulators;
+    w.front = emulators.front;
+
+    return w;
+}
+
+
+/*
+ * Until every queue is empty and no reply waits: the queues are asked
+ * themselves, since what SQS tells of them is approximate and old.
+ */
+export async function idle(w, ms = 60_000) {
+    let last;
+
+    await until(async () => {
+        const { figures, status } = (await w.call('GET', '/comms-status'))
+            .json ?? {};
+
+        last = { figures, status, queues: w.emulators.depths() };
+
+        return figures && figures.inbound_waiting === 0
+            && figures.effects_unfinished === 0
+            && Object.values(last.queues).every((n) => n === 0);
+    }, ms, 'nothing is left to do').catch((err) => {
+        throw new Error(`${err.message}: ${JSON.stringify(last)}`);
+    });
+}
+
+
+export async function close(w) {
+    await Promise.all(w.machines.slice(1).map((m) => m.nginx.stop()));
+    await w.close();
+    await w.emulators.stop();
+}
+
+
+export function cloud(name, options, body) {
+    test(name, { timeout: options.timeout ?? 120_000,
+        skip: !fs.existsSync(MODULE) || options.skip }, async (t) => {
+        const w = await make(options);
+        let over = false;
+
+        try {
+            await body(w, t);
+            await close(w);
+            w.machines.forEach((m) => m.finish());
+            assert.deepEqual(w.front.refused, []);
+            over = true;
+        } finally {
+            if (!over) {
+                w.machines.forEach((m, i) => m.nginx.said().split('\n')
+                    .slice(-40).forEach((line) => t.diagnostic(
+                        `machine ${i}: ${line}`)));
+                w.front.refused.slice(0, 5).forEach((line) =>
+                    t.diagnostic(line));
+                await close(w);
+            }
+
+            if (over || !process.env.COMMS_KEEP) {
+                w.machines.forEach((m) => m.nginx.remove());
+            }
+        }
+    });
+}
