@@ -13,8 +13,12 @@
 
 #include <ngx_http_comms_conf.h>
 #include <store/ngx_comms_store_sqlite.h>
+#include <store/ngx_comms_store_journal.h>
 #include <bus/ngx_comms_bus_sqlite.h>
 
+
+/* how long a webhook's caller waits for the store before the journal, ms */
+#define NGX_HTTP_COMMS_JOURNAL_PATIENCE  2000
 
 /* what is taken off worker_connections for background jobs by default */
 #define NGX_HTTP_COMMS_JOBS_SHARE  4
@@ -25,6 +29,8 @@ static char *ngx_http_comms_init_values(ngx_conf_t *cf,
 static char *ngx_http_comms_init_backends(ngx_conf_t *cf,
     ngx_http_comms_main_conf_t *mcf);
 static char *ngx_http_comms_init_shared(ngx_conf_t *cf,
+    ngx_http_comms_main_conf_t *mcf);
+static char *ngx_http_comms_init_journal(ngx_conf_t *cf,
     ngx_http_comms_main_conf_t *mcf);
 static char *ngx_http_comms_init_projects(ngx_conf_t *cf,
     ngx_http_comms_main_conf_t *mcf);
@@ -203,6 +209,13 @@ ngx_http_comms_init_backends(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
         return NGX_CONF_ERROR;
     }
 
+    if (mcf->journal.len) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"comms_journal\" requires a \"comms_store\" that is "
+                      "not on this machine");
+        return NGX_CONF_ERROR;
+    }
+
     if (mcf->bus_path.len) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"path=\" of \"comms_bus\" must be left to "
@@ -259,7 +272,50 @@ ngx_http_comms_init_shared(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
         }
     }
 
-    return ngx_http_comms_conf_aws_store(cf, mcf);
+    if (ngx_http_comms_conf_aws_store(cf, mcf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_comms_init_journal(cf, mcf);
+}
+
+
+/* where messages from people wait while the store cannot be reached */
+
+static char *
+ngx_http_comms_init_journal(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
+{
+    if (mcf->journal.len == sizeof("off") - 1
+        && ngx_strncmp(mcf->journal.data, "off", mcf->journal.len) == 0)
+    {
+        return NGX_CONF_OK;
+    }
+
+    if (mcf->sqlite == NULL) {
+        if (mcf->journal.len == 0) {
+            ngx_str_set(&mcf->journal, "comms/journal.db");
+        }
+
+        mcf->sqlite = ngx_comms_sqlite_add(cf, &mcf->journal,
+                                           &mcf->thread_pool,
+                                           mcf->engine.zone);
+        if (mcf->sqlite == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+    } else if (mcf->journal.len) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "invalid value \"%V\" in \"comms_journal\" directive, "
+                      "it must be \"off\" or left out with \"comms_bus "
+                      "sqlite\", whose file it shares", &mcf->journal);
+        return NGX_CONF_ERROR;
+    }
+
+    mcf->engine.store = ngx_comms_store_journal(cf, mcf->engine.store,
+                                             mcf->sqlite,
+                                             NGX_HTTP_COMMS_JOURNAL_PATIENCE);
+
+    return mcf->engine.store ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 

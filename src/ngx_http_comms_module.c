@@ -78,6 +78,13 @@ static ngx_command_t  ngx_http_comms_commands[] = {
       0,
       NULL },
 
+    { ngx_string("comms_journal"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_comms_main_conf_t, journal),
+      NULL },
+
     { ngx_string("comms_thread_pool"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,

@@ -73,6 +73,7 @@ typedef struct {
     ngx_str_t                   bus;
     ngx_str_t                   bus_path;       /* where the store is not
                                                    embedded, too */
+    ngx_str_t                   journal;        /* path, or "off" */
     ngx_str_t                   projects_dir;
     ngx_str_t                   secrets_path;
     ngx_str_t                   thread_pool;

@@ -463,7 +463,7 @@ ngx_comms_dynamodb_replay_channel(ngx_comms_dynamodb_replay_t *r)
     while (r->i < json_array_size(pairs)) {
         pair = json_array_get(pairs, r->i++);
 
-        for (i = 0; i < (size_t) r->i - 1; i++) {
+        for (i = 0; i < r->i - 1; i++) {
             if (json_equal(json_object_get(json_array_get(pairs, i),
                                            "channel"),
                            json_object_get(pair, "channel")))
@@ -472,7 +472,7 @@ ngx_comms_dynamodb_replay_channel(ngx_comms_dynamodb_replay_t *r)
             }
         }
 
-        if (i == (size_t) r->i - 1) {
+        if (i == r->i - 1) {
             return pair;
         }
     }

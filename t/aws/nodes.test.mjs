@@ -123,7 +123,7 @@ async function run(w, t, { layout, name, channels, strike }) {
     })).finally(() => { over = true; });
 
     await striking;
-    await idle(w, 120_000);
+    await idle(w, { exact: strike === undefined, ms: 120_000 });
 
     const doubts = await audit(w, done);
     const sends = w.twilio.messages.length + w.sendgrid.mails.length;
