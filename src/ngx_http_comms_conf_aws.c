@@ -12,6 +12,7 @@
 
 #include <ngx_http_comms_conf.h>
 #include <store/ngx_comms_store_dynamodb.h>
+#include <store/ngx_comms_store_dynamodb_lock.h>
 #include <bus/ngx_comms_bus_aws.h>
 #include <project/ngx_comms_project_aws.h>
 
@@ -427,7 +428,23 @@ ngx_http_comms_conf_aws_store(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
 
     mcf->engine.store = ngx_comms_store_dynamodb(cf, aws->client, scf);
 
-    return mcf->engine.store ? NGX_CONF_OK : NGX_CONF_ERROR;
+    if (mcf->engine.store == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    /* where the queue serialises there is nothing to lock */
+
+    if (mcf->engine.serialise_by_queue) {
+        return NGX_CONF_OK;
+    }
+
+    if (aws->lock_table.len == 0) {
+        ngx_str_set(&aws->lock_table, "comms-locks");
+    }
+
+    return ngx_comms_store_dynamodb_lock(cf, mcf->engine.store,
+                                         &aws->lock_table)
+           == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 

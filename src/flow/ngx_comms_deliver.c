@@ -122,14 +122,8 @@ ngx_comms_deliver_dies(ngx_comms_flow_t *f)
 
     t = f->ctx;
 
-    if (!f->over || f->lost || f->thread_id.len == 0
-        || t->send.recorded || t->send.settled)
-    {
-        return 0;
-    }
-
-    return f->verdict == NGX_COMMS_FLOW_DEAD
-           || (f->verdict == NGX_COMMS_FLOW_RETRY && f->last);
+    return ngx_comms_thread_dies(f)
+           && !t->send.recorded && !t->send.settled;
 }
 
 

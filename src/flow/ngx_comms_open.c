@@ -34,6 +34,9 @@ static ngx_int_t ngx_comms_open_store_done(ngx_comms_flow_t *f);
 static ngx_int_t ngx_comms_open_publish(ngx_comms_flow_t *f);
 static ngx_int_t ngx_comms_open_publish_done(ngx_comms_flow_t *f);
 
+static ngx_int_t ngx_comms_open_die(ngx_comms_flow_t *f);
+static ngx_int_t ngx_comms_open_die_done(ngx_comms_flow_t *f);
+
 static json_t *ngx_comms_open_context(ngx_comms_flow_t *f);
 static json_t *ngx_comms_open_message(ngx_comms_flow_t *f, ngx_uint_t channel,
     json_t *answer, ngx_uint_t counted);
@@ -93,6 +96,9 @@ ngx_comms_step_t  ngx_comms_open_steps[] = {
 
     { "publishing",
       ngx_comms_open_publish, ngx_comms_open_publish_done, 0 },
+
+    { "recording the end",
+      ngx_comms_open_die, ngx_comms_open_die_done, 1 },
 
     { "releasing the lease",
       ngx_comms_thread_release, ngx_comms_thread_release_done, 1 },
@@ -522,6 +528,43 @@ ngx_comms_open_publish(ngx_comms_flow_t *f)
 
 static ngx_int_t
 ngx_comms_open_publish_done(ngx_comms_flow_t *f)
+{
+    return ngx_comms_thread_written(f);
+}
+
+
+/*
+ * A start that goes to the dead letters says so in the record, whatever it
+ * died of; when it is taken from there again, nothing stands in its way.
+ */
+
+static ngx_int_t
+ngx_comms_open_die(ngx_comms_flow_t *f)
+{
+    json_t              *in;
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
+
+    if (!ngx_comms_thread_dies(f) || t->ask.gave_up) {
+        return NGX_OK;
+    }
+
+    if (ngx_comms_thread_pause(f)) {
+        return NGX_AGAIN;
+    }
+
+    in = json_pack("{s:s%, s:{s:s}, s:{s:s, s:s}}",
+                   "thread_id", t->thread_id.data, t->thread_id.len,
+                   "set", "conversation_status", "failed",
+                   "channel_state", "status", "failed", "reason", "gave_up");
+
+    return ngx_comms_thread_store(f, f->engine->store->record, in);
+}
+
+
+static ngx_int_t
+ngx_comms_open_die_done(ngx_comms_flow_t *f)
 {
     return ngx_comms_thread_written(f);
 }

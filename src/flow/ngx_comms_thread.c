@@ -219,6 +219,18 @@ ngx_comms_thread_ours(ngx_comms_flow_t *f)
 }
 
 
+ngx_uint_t
+ngx_comms_thread_dies(ngx_comms_flow_t *f)
+{
+    if (!f->over || f->lost || f->thread_id.len == 0) {
+        return 0;
+    }
+
+    return f->verdict == NGX_COMMS_FLOW_DEAD
+           || (f->verdict == NGX_COMMS_FLOW_RETRY && f->last);
+}
+
+
 ngx_int_t
 ngx_comms_thread_store(ngx_comms_flow_t *f, ngx_comms_store_op_pt op_start,
     json_t *in)

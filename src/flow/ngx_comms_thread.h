@@ -203,6 +203,9 @@ ngx_uint_t ngx_comms_thread_overdue(ngx_comms_flow_t *f);
  */
 ngx_int_t ngx_comms_thread_ours(ngx_comms_flow_t *f);
 
+/* 1 when the flow is over and its queue message goes to the dead letters */
+ngx_uint_t ngx_comms_thread_dies(ngx_comms_flow_t *f);
+
 /*
  * Issues a store operation with "in" (whose reference is taken over; NULL
  * counts as out of memory).  NGX_AGAIN or NGX_ERROR.

@@ -23,6 +23,9 @@
  * pending message and sends it before anything else; one that follows an end
  * between "intent" and "answer" keeps to the set of messages named there, so
  * that the question is the same.
+ *
+ * A queue message that goes to the dead letters unanswered leaves its words
+ * in the record, and the thread to a human: nobody else would look for them.
  */
 
 
@@ -49,6 +52,8 @@ static json_t *ngx_comms_turn_reply(ngx_comms_flow_t *f);
 static ngx_int_t ngx_comms_turn_mail(ngx_comms_flow_t *f, json_t *reply,
     json_t *newest);
 static ngx_int_t ngx_comms_turn_prepare(ngx_comms_flow_t *f);
+static ngx_int_t ngx_comms_turn_give_up(ngx_comms_flow_t *f);
+static ngx_int_t ngx_comms_turn_give_up_done(ngx_comms_flow_t *f);
 
 
 ngx_comms_step_t  ngx_comms_turn_steps[] = {
@@ -136,6 +141,9 @@ ngx_comms_step_t  ngx_comms_turn_steps[] = {
 
     { "concluding",
       ngx_comms_send_conclude, ngx_comms_send_conclude_done, 0 },
+
+    { "giving up",
+      ngx_comms_turn_give_up, ngx_comms_turn_give_up_done, 1 },
 
     { "releasing the lease",
       ngx_comms_thread_release, ngx_comms_thread_release_done, 1 },
@@ -697,4 +705,44 @@ ngx_comms_turn_prepare(ngx_comms_flow_t *f)
     t = f->ctx;
 
     return ngx_comms_send_prepare(f, t->reply, 0);
+}
+
+
+static ngx_int_t
+ngx_comms_turn_give_up(ngx_comms_flow_t *f)
+{
+    json_t              *in;
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
+
+    if (!ngx_comms_thread_dies(f) || t->event == NULL || t->reply != NULL
+        || t->ask.gave_up || t->project == NULL
+        || ngx_comms_inbound_word(t->event) != NGX_DECLINED
+        || !ngx_comms_inbound_trusted(t, t->event))
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_comms_thread_pause(f)) {
+        return NGX_AGAIN;
+    }
+
+    /* no fence: the thread may never have been claimed */
+
+    in = json_pack("{s:s%, s:[o], s:[O], s:{s:i, s:s}}",
+                   "thread_id", t->thread_id.data, t->thread_id.len,
+                   "messages", ngx_comms_inbound_message(t->event),
+                   "inbound_done", json_object_get(t->event, "inbound_id"),
+                   "set", "hand_off_to_human", 1,
+                   "hand_off_to_human_reason", "gave_up");
+
+    return ngx_comms_thread_store(f, f->engine->store->record, in);
+}
+
+
+static ngx_int_t
+ngx_comms_turn_give_up_done(ngx_comms_flow_t *f)
+{
+    return ngx_comms_thread_written(f);
 }

@@ -48,7 +48,7 @@ typedef struct {
 static void ngx_comms_dynamodb_admit_guard(ngx_comms_dynamodb_task_t *t,
     void *data);
 static void ngx_comms_dynamodb_admit_address(ngx_comms_dynamodb_task_t *t,
-    ngx_comms_dynamodb_admit_t *a);
+    void *data);
 static void ngx_comms_dynamodb_admit_asked(ngx_comms_dynamodb_task_t *t,
     void *data);
 static void ngx_comms_dynamodb_admit_done(ngx_comms_dynamodb_task_t *t,
@@ -162,17 +162,28 @@ ngx_comms_dynamodb_admit_guard(ngx_comms_dynamodb_task_t *t, void *data)
 
     a->accepted = json_object_get(t->item, "comms_accepted");
 
+    /*
+     * What is shown as accepted can be read and is queued: whoever accepted
+     * it may have died after the guard.
+     */
+    if (ngx_comms_sqlite_has(t->item, "comms_payload")) {
+        ngx_comms_dynamodb_accept_resume(t, t->item,
+                                         ngx_comms_dynamodb_admit_address, a);
+        return;
+    }
+
     ngx_comms_dynamodb_admit_address(t, a);
 }
 
 
 static void
-ngx_comms_dynamodb_admit_address(ngx_comms_dynamodb_task_t *t,
-    ngx_comms_dynamodb_admit_t *a)
+ngx_comms_dynamodb_admit_address(ngx_comms_dynamodb_task_t *t, void *data)
 {
     json_t                      *address;
     ngx_str_t                    company_id, project_id, open;
     ngx_comms_dynamodb_query_t   q;
+
+    ngx_comms_dynamodb_admit_t *a = data;
 
     company_id = ngx_comms_sqlite_text(t->in, "company_id");
     address = json_array_get(json_object_get(t->in, "addresses"), a->i);

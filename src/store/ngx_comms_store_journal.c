@@ -39,6 +39,12 @@ static void ngx_comms_store_journal_withdraw(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_journal_record(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_journal_lock(ngx_comms_store_t *store,
+    json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_journal_renew(ngx_comms_store_t *store,
+    json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_journal_unlock(ngx_comms_store_t *store,
+    json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_journal_orphan(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_journal_inbound(ngx_comms_store_t *store,
@@ -89,6 +95,13 @@ ngx_comms_store_journal(ngx_conf_t *cf, ngx_comms_store_t *inner,
     store->intend = ngx_comms_store_journal_intend;
     store->withdraw = ngx_comms_store_journal_withdraw;
     store->record = ngx_comms_store_journal_record;
+
+    if (inner->lock != NULL) {
+        store->lock = ngx_comms_store_journal_lock;
+        store->renew = ngx_comms_store_journal_renew;
+        store->unlock = ngx_comms_store_journal_unlock;
+    }
+
     store->orphan = ngx_comms_store_journal_orphan;
     store->inbound = ngx_comms_store_journal_inbound;
     store->consent = ngx_comms_store_journal_consent;
@@ -169,6 +182,36 @@ ngx_comms_store_journal_record(ngx_comms_store_t *store, json_t *in,
     ngx_comms_journal_t *j = store->data;
 
     j->inner->record(j->inner, in, op);
+}
+
+
+static void
+ngx_comms_store_journal_lock(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_journal_t *j = store->data;
+
+    j->inner->lock(j->inner, in, op);
+}
+
+
+static void
+ngx_comms_store_journal_renew(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_journal_t *j = store->data;
+
+    j->inner->renew(j->inner, in, op);
+}
+
+
+static void
+ngx_comms_store_journal_unlock(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_journal_t *j = store->data;
+
+    j->inner->unlock(j->inner, in, op);
 }
 
 

@@ -79,6 +79,7 @@ export function tables(layout, names) {
         table(names.inbound, plain, SWEEP),
         table(names.consent, plain, {}),
         ...(names.effects ? [table(names.effects, plain, {})] : []),
+        table(names.locks ?? 'comms-locks', plain, {}),
     ];
 }
 

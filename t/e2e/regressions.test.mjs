@@ -302,3 +302,44 @@ scenario('a client that waits and goes away takes nothing with it', {},
         await until(() => w.received('sms').length === 1);
         await w.idle();
     });
+
+
+const BROKEN = `CREATE TRIGGER broken BEFORE INSERT ON effects
+    WHEN new.kind = 'ai' BEGIN SELECT RAISE(ROLLBACK, 'broken'); END`;
+
+
+scenario('a start that dies in the queue has an end in the record', {
+    nginx: { maxReceives: 2 },
+}, async (w) => {
+    w.nginx.allow.push(/database|SQLite/);
+    await w.opened({ channels: ['sms'], person: person(1) });
+    sql(w, BROKEN);
+
+    const begun = await w.begin({ channels: ['sms', 'email'] });
+    const shown = await w.sentOn(begun.thread_id, begun.channels, ['failed']);
+
+    assert.equal(shown.conversation_status, 'failed');
+    await w.idle();
+});
+
+
+scenario('a reply that dies in the queue is left to a human', {
+    nginx: { maxReceives: 2 },
+}, async (w) => {
+    w.nginx.allow.push(/database|SQLite/);
+
+    const begun = await w.opened({ channels: ['sms'] });
+
+    await w.idle();
+    sql(w, BROKEN);
+    await w.sms('does anybody read this?');
+
+    const shown = await until(async () => {
+        const last = await w.conversation(begun.thread_id);
+
+        return last.hand_off_to_human ? last : null;
+    }, 30_000, 'a human is asked');
+
+    assert.match(shown.messages.at(-1).content, /does anybody/);
+    await w.idle();
+});
