@@ -59,6 +59,9 @@ struct ngx_comms_bus_s {
      */
     ngx_comms_bus_op_pt   publish;
 
+    /* bytes that a published body may have; 0: as many as memory has */
+    size_t                max_body;
+
     /*
      * in   {"queue", "max": 1..n, "visibility": ms, "max_receives": n}
      * out  {"messages": [{"message_id", "receipt", "body", "group",

@@ -88,6 +88,7 @@ ngx_comms_bus_aws(ngx_conf_t *cf, ngx_comms_aws_t *aws,
 
     bus->put = ngx_comms_bus_aws_put;
     bus->publish = ngx_comms_bus_aws_publish;
+    bus->max_body = NGX_COMMS_BUS_AWS_MAX_PUBLISH;
     bus->receive = ngx_comms_bus_aws_receive;
     bus->extend = ngx_comms_bus_aws_extend;
     bus->remove = ngx_comms_bus_aws_remove;

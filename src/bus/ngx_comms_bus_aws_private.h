@@ -26,6 +26,10 @@
 #include <bus/ngx_comms_bus_aws.h>
 
 
+/* what SNS carries by default, attributes included, bytes */
+#define NGX_COMMS_BUS_AWS_MAX_PUBLISH  262144
+
+
 /* of one attempt; a long poll adds its wait */
 #define NGX_COMMS_BUS_AWS_TIMEOUT     5000
 

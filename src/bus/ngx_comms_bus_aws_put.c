@@ -30,7 +30,6 @@
 
 /* bytes, attributes included */
 #define NGX_COMMS_BUS_AWS_MAX_SEND      1048576
-#define NGX_COMMS_BUS_AWS_MAX_PUBLISH   262144
 
 #define NGX_COMMS_BUS_AWS_MAX_CHANNELS  16
 

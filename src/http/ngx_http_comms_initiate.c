@@ -29,6 +29,12 @@
 /* seconds after which a caller may come again */
 #define NGX_HTTP_COMMS_RETRY_STORE  1
 
+/*
+ * What the context object has beside the request: the company's and the
+ * project's names, and a message for each channel, at four bytes a character.
+ */
+#define NGX_HTTP_COMMS_MESSAGES_SIZE  65536
+
 
 static ngx_int_t ngx_http_comms_initiate_refuse_early(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_comms_is_json(ngx_http_request_t *r);
@@ -376,6 +382,8 @@ ngx_http_comms_initiate_names(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    in->size = text.len;
+
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_comms_module);
 
     in->wait = ngx_min(ngx_http_comms_wait_wanted(r), lcf->wait_max / 1000);
@@ -462,6 +470,7 @@ ngx_http_comms_initiate_admitted(ngx_http_request_t *r, void *data,
 {
     ngx_http_comms_initiate_t *in = data;
 
+    size_t                   limit;
     json_t                  *accepted;
     int64_t                  open;
     ngx_http_comms_error_t   error;
@@ -483,6 +492,17 @@ ngx_http_comms_initiate_admitted(ngx_http_request_t *r, void *data,
                               "RECIPIENT_OPTED_OUT",
                               "The recipient has opted out of messages from "
                               "this company");
+        ngx_http_comms_initiate_error(r, in, &error);
+        return;
+    }
+
+    limit = in->engine->bus->max_body;
+
+    if (limit && in->size + NGX_HTTP_COMMS_MESSAGES_SIZE > limit) {
+        ngx_http_comms_refuse(&error, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                              "PAYLOAD_TOO_LARGE",
+                              "The request is larger than the topic carries "
+                              "together with the messages");
         ngx_http_comms_initiate_error(r, in, &error);
         return;
     }

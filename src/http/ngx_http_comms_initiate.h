@@ -23,6 +23,7 @@ typedef struct {
     json_t                   *record;        /* summary of what is written */
 
     ngx_str_t                 hash;          /* of the canonical body */
+    size_t                    size;          /* of it, bytes */
     ngx_str_t                 conversation_id;
     ngx_uint_t                wait;          /* seconds; 0: not asked for */
 } ngx_http_comms_initiate_t;
