@@ -286,14 +286,9 @@ ngx_comms_ask_remember_done(ngx_comms_flow_t *f)
 
     t = f->ctx;
 
-    rc = ngx_comms_thread_written(f);
+    rc = ngx_comms_thread_recorded(f);
     if (rc != NGX_OK) {
         return rc;
-    }
-
-    if (f->op_rc != NGX_OK) {
-        return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEFER,
-                                   "thread passed to another turn", NULL);
     }
 
     t->ask.created = 0;

@@ -304,21 +304,7 @@ ngx_comms_open_store(ngx_comms_flow_t *f)
 static ngx_int_t
 ngx_comms_open_store_done(ngx_comms_flow_t *f)
 {
-    ngx_int_t  rc;
-
-    rc = ngx_comms_thread_written(f);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (f->op_rc != NGX_OK) {
-        ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_FENCED, 1);
-
-        return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEFER,
-                                   "thread passed to another turn", NULL);
-    }
-
-    return NGX_OK;
+    return ngx_comms_thread_recorded(f);
 }
 
 

@@ -301,6 +301,24 @@ ngx_comms_thread_written(ngx_comms_flow_t *f)
 
 
 ngx_int_t
+ngx_comms_thread_recorded(ngx_comms_flow_t *f)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_comms_thread_written(f);
+
+    if (rc != NGX_OK || f->op_rc == NGX_OK) {
+        return rc;
+    }
+
+    ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_FENCED, 1);
+
+    return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEFER,
+                               "thread passed to another turn", NULL);
+}
+
+
+ngx_int_t
 ngx_comms_thread_str(ngx_comms_flow_t *f, json_t *object, const char *key,
     ngx_str_t *value)
 {

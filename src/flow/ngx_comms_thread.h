@@ -226,6 +226,12 @@ ngx_uint_t ngx_comms_thread_pause(ngx_comms_flow_t *f);
  */
 ngx_int_t ngx_comms_thread_written(ngx_comms_flow_t *f);
 
+/*
+ * The same for a record under the turn's fence; NGX_ERROR also when it was
+ * refused because the thread passed to another turn.
+ */
+ngx_int_t ngx_comms_thread_recorded(ngx_comms_flow_t *f);
+
 /* a copy of a string member in the flow's pool; empty when absent */
 ngx_int_t ngx_comms_thread_str(ngx_comms_flow_t *f, json_t *object,
     const char *key, ngx_str_t *value);

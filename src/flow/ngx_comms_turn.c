@@ -472,14 +472,9 @@ ngx_comms_turn_leave_done(ngx_comms_flow_t *f)
     t = f->ctx;
     a = &t->ask;
 
-    rc = ngx_comms_thread_written(f);
+    rc = ngx_comms_thread_recorded(f);
     if (rc != NGX_OK) {
         return rc;
-    }
-
-    if (f->op_rc != NGX_OK) {
-        return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEFER,
-                                   "thread passed to another turn", NULL);
     }
 
     if (a->gave_up) {
@@ -550,16 +545,9 @@ ngx_comms_turn_answer_done(ngx_comms_flow_t *f)
 {
     ngx_int_t  rc;
 
-    rc = ngx_comms_thread_written(f);
+    rc = ngx_comms_thread_recorded(f);
     if (rc != NGX_OK) {
         return rc;
-    }
-
-    if (f->op_rc != NGX_OK) {
-        ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_FENCED, 1);
-
-        return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEFER,
-                                   "thread passed to another turn", NULL);
     }
 
     ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_TURN, 1);

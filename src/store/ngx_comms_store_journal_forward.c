@@ -48,6 +48,8 @@ static ngx_msec_int_t ngx_comms_journal_shut(ngx_comms_journal_t *j);
 static json_t *ngx_comms_journal_flying(ngx_comms_journal_t *j);
 static void ngx_comms_journal_taken(ngx_comms_op_t *op);
 static void ngx_comms_journal_rows(ngx_comms_journal_t *j, json_t *rows);
+static ngx_uint_t ngx_comms_journal_flies(ngx_comms_journal_t *j,
+    json_t *row);
 static void ngx_comms_journal_send(ngx_comms_journal_slot_t *slot,
     json_t *row);
 static void ngx_comms_journal_sent(ngx_comms_op_t *op);
@@ -328,6 +330,12 @@ ngx_comms_journal_rows(ngx_comms_journal_t *j, json_t *rows)
 
     json_array_foreach(rows, i, row) {
 
+        /* a slot may have gone on to it since "take" was asked */
+
+        if (ngx_comms_journal_flies(j, row)) {
+            continue;
+        }
+
         while (slot < j->slots + NGX_COMMS_JOURNAL_SLOTS && slot->id != 0) {
             slot++;
         }
@@ -339,6 +347,25 @@ ngx_comms_journal_rows(ngx_comms_journal_t *j, json_t *rows)
         j->busy++;
         ngx_comms_journal_send(slot, row);
     }
+}
+
+
+static ngx_uint_t
+ngx_comms_journal_flies(ngx_comms_journal_t *j, json_t *row)
+{
+    ngx_uint_t  i;
+    json_int_t  id;
+
+    id = json_integer_value(json_object_get(row, "journal_id"));
+
+    for (i = 0; i < NGX_COMMS_JOURNAL_SLOTS; i++) {
+
+        if (j->slots[i].id == id) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
