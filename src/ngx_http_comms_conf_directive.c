@@ -438,7 +438,7 @@ ngx_http_comms_conf_add_worker(ngx_http_comms_main_conf_t *mcf,
     w->concurrency = 64;
     w->visibility = 60000;
     w->heartbeat = w->visibility / 3;
-    w->max_receives = 5;
+    w->max_receives = 12;
 
     *worker = w;
 

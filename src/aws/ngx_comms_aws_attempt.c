@@ -46,6 +46,7 @@ ngx_comms_aws_call_send(ngx_comms_aws_call_t *call,
     scope.region = identity->region;
     scope.service = call->proto->name;
     scope.time = ngx_time() + aws->skew;
+    call->skew = aws->skew;
 
     if (ngx_comms_aws_call_headers(call, ep, &rq) != NGX_OK
         || ngx_comms_aws_sign(&rq, &scope, NULL) != NGX_OK)

@@ -41,6 +41,7 @@ typedef struct {
     ngx_comms_aws_waiter_t      waiter;
     ngx_comms_aws_transfer_t   *transfer;
 
+    time_t                      skew;        /* it was signed with */
     ngx_uint_t                  attempt;     /* from 1 */
     ngx_uint_t                  generation;  /* of the keys it was signed
                                                 with */

@@ -452,7 +452,10 @@ ngx_comms_aws_call_again(ngx_comms_aws_call_t *call,
 }
 
 
-/* 1: our clock was wrong, and is corrected */
+/*
+ * 1: the clock that the call was signed by was wrong.  Of many calls in flight
+ * the first one corrects it, and each of them goes on.
+ */
 
 static ngx_uint_t
 ngx_comms_aws_call_skew(ngx_comms_aws_call_t *call, ngx_comms_answer_t *an)
@@ -474,11 +477,16 @@ ngx_comms_aws_call_skew(ngx_comms_aws_call_t *call, ngx_comms_answer_t *an)
 
     skew = date - ngx_time();
 
-    if (ngx_abs(skew - call->aws->skew) < NGX_COMMS_AWS_MAX_SKEW) {
+    if (ngx_abs(skew - call->skew) < NGX_COMMS_AWS_MAX_SKEW) {
         return 0;
     }
 
     call->skewed = 1;
+
+    if (ngx_abs(skew - call->aws->skew) < NGX_COMMS_AWS_MAX_SKEW) {
+        return 1;
+    }
+
     call->aws->skew = skew;
 
     ngx_log_error(NGX_LOG_WARN, call->aws->log, 0,

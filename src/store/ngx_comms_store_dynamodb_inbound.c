@@ -199,7 +199,6 @@ ngx_comms_dynamodb_keep_guarded(ngx_comms_dynamodb_task_t *t, void *data)
 static void
 ngx_comms_dynamodb_keep_before(ngx_comms_dynamodb_task_t *t, void *data)
 {
-    int64_t    at;
     ngx_str_t  token;
 
     ngx_comms_dynamodb_keep_t *k = data;
@@ -213,11 +212,11 @@ ngx_comms_dynamodb_keep_before(ngx_comms_dynamodb_task_t *t, void *data)
         return;
     }
 
-    at = json_integer_value(json_object_get(t->item, "gsi_sweep_at"));
-
-    if (ngx_comms_sqlite_has(t->item, "comms_payload")
-        && at < ngx_comms_clock_ms() - NGX_COMMS_DYNAMODB_FRESH)
-    {
+    /*
+     * Who is told that it was kept does not send it again: so it must be
+     * queued by then, whatever became of the one that kept it.
+     */
+    if (ngx_comms_sqlite_has(t->item, "comms_payload")) {
         ngx_comms_dynamodb_keep_resume(t, t->item,
                                        ngx_comms_dynamodb_keep_declined, k);
         return;
