@@ -124,10 +124,19 @@ check-e2e:
 	    t/standins/*.test.mjs t/e2e/*.test.mjs
 
 check-aws:
-	@echo "== AWS: signer, client, bus, two nodes"
+	@echo "== AWS: signer, client, bus, one node"
 	@$(MAKE) -s -f t/aws/aws.mk check
 	@$(TEST_ENV) util/node --test --test-concurrency=1 \
-	    $(filter-out t/aws/aws.test.mjs,$(wildcard t/aws/*.test.mjs))
+	    t/aws/bus.test.mjs t/aws/startup.test.mjs
+
+# two machines that pause and die, and faults of the services; some minutes
+.PHONY: check-nodes
+check-nodes:
+	@util/deps test
+	@$(MAKE) -s module
+	@echo "== AWS: two nodes, faults"
+	@$(TEST_ENV) util/node --test --test-concurrency=1 \
+	    t/aws/faults.test.mjs t/aws/nodes.test.mjs
 
 check-contract:
 	@echo "== contract"

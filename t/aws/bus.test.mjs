@@ -38,7 +38,8 @@ const BEYOND = {
 /* what the suite's nginx is told; "wait" is that of a long poll, seconds */
 function directives(url, wait) {
     return `
-        comms_store sqlite path=comms.db;
+        comms_store dynamodb table=comms-threads layout=single;
+        comms_journal off;
         comms_aws region=${ENVIRONMENT.AWS_REGION} endpoint=${url};
         comms_bus aws topic=${TOPIC} queue_prefix=${PREFIX} wait=${wait};`;
 }
@@ -50,6 +51,7 @@ describe('aws: bus', () => {
 
     before(async () => {
         all = await Emulators.start();
+        await all.makeTables('single');
         Object.assign(process.env, ENVIRONMENT);
         backend = await Backend.start({ directives:
             directives(all.front.url, 0) });
@@ -233,6 +235,7 @@ describe('aws: bus, long polls', () => {
     it('bring what comes, and end with their worker', async () => {
         const all = await Emulators.start();
 
+        await all.makeTables('single');
         Object.assign(process.env, ENVIRONMENT);
 
         const backend = await Backend.start({ directives:

@@ -37,6 +37,7 @@ export function backends(emulators, { layout, more = '' }) {
         consent_table=${emulators.names.consent}
         lock_table=${emulators.names.locks};
     comms_bus aws topic=${TOPIC} queue_prefix=${PREFIX};
+    comms_journal journal.db;
     comms_projects projects;
     comms_secrets secrets.json;
     ${more}`;

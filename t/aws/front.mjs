@@ -8,6 +8,9 @@
  *
  *   front.fault({ operation, times, kind })   kind: "503", "throttle", "lose"
  *       (carried out, and the connection cut), "reset" (not carried out)
+ *   front.chance = { share, random, kinds }   the same, by lot: share of 100
+ *   front.away       true: every connection is cut
+ *   front.skew       ms by which the services' clock is ahead of ours
  *   front.seen       [{ service, operation, body }]
  *   front.refused    what was wrong with requests, in words
  *
@@ -26,6 +29,7 @@ export const REGION = 'us-east-1';
 export const ACCOUNT = '000000000000';
 
 const SKEW = 300_000;
+const SKEWED = 'Signature expired';
 
 
 function parts(authorization = '') {
@@ -46,6 +50,9 @@ export class Front {
         this.refused = [];
         this.faults = [];
         this.made = new Map();
+        this.chance = null;
+        this.away = false;
+        this.skew = 0;
         this.server = http.createServer((request, response) => {
             this.take(request, response).catch((err) => {
                 this.refused.push(String(err.stack));
@@ -88,8 +95,8 @@ export class Front {
         const date = new Date(stamp.replace(
             /^(....)(..)(..)T(..)(..)(..)Z$/, '$1-$2-$3T$4:$5:$6Z'));
 
-        if (!(Math.abs(date - Date.now()) < SKEW)) {
-            return `bad X-Amz-Date "${stamp}"`;
+        if (!(Math.abs(date - Date.now() - this.skew) < SKEW)) {
+            return this.skew ? SKEWED : `bad X-Amz-Date "${stamp}"`;
         }
 
         for (const name of ['host', 'x-amz-date', 'content-type',
@@ -115,7 +122,31 @@ export class Front {
             ? null : 'the signature does not match';
     }
 
+    /* the fault that this request meets, or undefined */
+    meets(operation) {
+        const fault = this.faults.find((f) => f.times > 0
+            && (f.operation ?? operation) === operation);
+
+        if (fault) {
+            fault.times--;
+            return fault;
+        }
+
+        const { share, random, kinds } = this.chance ?? { share: 0 };
+
+        return share > 0 && random(100) < share
+            ? { kind: kinds[random(kinds.length)] } : undefined;
+    }
+
     async take(request, response) {
+        if (this.away) {
+            response.destroy();
+            return;
+        }
+
+        response.setHeader('Date',
+            new Date(Date.now() + this.skew).toUTCString());
+
         const chunks = [];
 
         for await (const chunk of request) {
@@ -127,7 +158,10 @@ export class Front {
         const wrong = await this.wrong(request, body, auth);
 
         if (wrong) {
-            this.refused.push(wrong);
+            if (wrong !== SKEWED) {
+                this.refused.push(wrong);
+            }
+
             this.answer(response, auth?.service, 403,
                 'InvalidSignatureException', wrong);
             return;
@@ -142,12 +176,9 @@ export class Front {
 
         this.seen.push({ service: auth.service, operation, body: json });
 
-        const fault = this.faults.find((f) => f.times > 0
-            && (f.operation ?? operation) === operation);
+        const fault = this.meets(operation);
 
         if (fault) {
-            fault.times--;
-
             if (fault.kind === 'reset') {
                 response.destroy();
                 return;

@@ -169,7 +169,7 @@ const scenarios = {
 
 
 for (const layout of LAYOUTS) {
-    describe(layout, { concurrency: 3 }, () => {
+    describe(layout, { concurrency: 1 }, () => {
         for (const [name, scenario] of Object.entries(scenarios)) {
             cloud(name, { layout, machines: 2, timeout: 300_000 },
                 async (w, t) => {
