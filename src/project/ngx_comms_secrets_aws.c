@@ -523,6 +523,7 @@ ngx_comms_secrets_aws_read(ngx_comms_secret_fetch_t *fetch, json_t *answer)
 static const char *
 ngx_comms_secrets_aws_wrong(json_t *credentials, const char **field)
 {
+    ngx_int_t              rc;
     ngx_str_t              name;
     const char            *words;
     ngx_comms_ai_t        *ai;
@@ -539,14 +540,12 @@ ngx_comms_secrets_aws_wrong(json_t *credentials, const char **field)
                " \"comms_provider\"";
     }
 
-    if ((provider != NULL ? provider->check : ai->check)(credentials, field,
-                                                         &words)
-        == NGX_OK)
-    {
-        return NULL;
-    }
+    words = NULL;
 
-    return words;
+    rc = (provider != NULL) ? provider->check(credentials, field, &words)
+                            : ai->check(credentials, field, &words);
+
+    return (rc == NGX_OK) ? NULL : words;
 }
 
 
