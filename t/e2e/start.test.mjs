@@ -403,3 +403,28 @@ scenario('a request id is not guessed from another one', {}, async (w) => {
 
     assert.equal(w.ai.requests.length, 0);
 });
+
+
+scenario('one worker has hundreds of turns in flight, and still answers', {
+    nginx: { concurrency: 300, connections: 4096, readTimeout: '20s' },
+}, async (w) => {
+    const many = 200;
+
+    w.ai.fault({ delay: 3000, times: Infinity });
+
+    await Promise.all(Array.from({ length: many }, () =>
+        w.begin({ channels: ['sms'] })));
+
+    let peak = 0;
+
+    await until(async () => {
+        const { gauges } = (await w.call('GET', '/comms-status')).json;
+
+        peak = Math.max(peak, gauges.jobs_in_flight);
+
+        return peak >= many;
+    }, 10_000, `${many} jobs at once`);
+
+    await until(() => w.twilio.messages.length === many, 30_000, 'all sent');
+    await w.idle();
+});
