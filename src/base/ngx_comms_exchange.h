@@ -15,6 +15,15 @@
 #include <ngx_core.h>
 
 
+/* the envelope of a mail (RFC 5321); bare addresses, no CR, LF or "<>" */
+typedef struct {
+    ngx_str_t     from;
+    ngx_str_t     to;
+    ngx_str_t     username;     /* empty: no AUTH */
+    ngx_str_t     password;     /* secret */
+} ngx_comms_mail_t;
+
+
 typedef struct {
     ngx_str_t     method;       /* "POST" */
     ngx_str_t     path;         /* goes behind the provider location's own
@@ -23,6 +32,9 @@ typedef struct {
     ngx_array_t   headers;      /* of ngx_keyval_t; no CR, LF or NUL in them:
                                    use ngx_comms_request_header() */
     ngx_str_t     body;
+    ngx_comms_mail_t
+                 *mail;         /* the body is a whole mail, to be handed over
+                                   by SMTP; NULL: HTTP */
 } ngx_comms_request_t;
 
 
@@ -36,7 +48,8 @@ typedef enum {
 
 typedef struct {
     ngx_comms_exchange_e   outcome;
-    ngx_uint_t             status;     /* HTTP status when COMPLETE, else 0 */
+    ngx_uint_t             status;     /* HTTP status, or SMTP reply code, when
+                                          COMPLETE, else 0 */
     ngx_array_t            headers;    /* of ngx_keyval_t, as received */
     ngx_str_t              body;       /* lives in the flow's pool */
     const char            *failure;    /* static words when not COMPLETE:

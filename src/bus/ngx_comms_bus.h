@@ -32,6 +32,9 @@
 /* the queues there are: their names are part of the product */
 #define NGX_COMMS_QUEUE_OPEN   "open"     /* accepted starts */
 #define NGX_COMMS_QUEUE_REPLY  "reply"    /* messages from people */
+#define NGX_COMMS_QUEUE_STATUS "status"   /* what became of our messages */
+#define NGX_COMMS_QUEUE_LATER  "later"    /* what is due at a time: the next
+                                             channel of a fallback */
                                           /* and one named as each channel */
 
 

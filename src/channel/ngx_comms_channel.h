@@ -42,11 +42,22 @@ typedef struct {
     ngx_str_t    person_address;
     ngx_str_t    person_name;
     ngx_str_t    content;
-    ngx_str_t    marker;              /* effect id: comes back in callbacks */
+    ngx_str_t    marker;              /* "<thread_id>.<entry_id>": comes back
+                                         in delivery webhooks */
     ngx_str_t    status_callback;     /* URL, or empty */
+    ngx_str_t    replied_to;          /* WhatsApp: the provider's id of the
+                                         message that this one quotes */
 
-    ngx_str_t    template_sid;        /* WhatsApp: send this template */
+    ngx_str_t    template_sid;        /* WhatsApp at Twilio: this template */
+    ngx_str_t    template_name;       /* WhatsApp at Meta: name and language */
+    ngx_str_t    template_language;   /* code of it, "en_US" */
     json_t      *template_variables;  /* of name -> text, or NULL */
+    ngx_str_t    messaging_service;   /* SMS at Twilio: "MG...", or empty */
+
+    json_t      *media;               /* array of {"url", "content_type",
+                                         "filename"?}, or NULL; email: of
+                                         {"content" (base64), "content_type",
+                                         "filename"} */
 
     ngx_str_t    subject;             /* email, from here on */
     ngx_str_t    sender_name;
@@ -54,6 +65,8 @@ typedef struct {
     ngx_str_t    reply_to;
     ngx_str_t    in_reply_to;         /* "<...>" */
     ngx_str_t    references;          /* "<...> <...>" */
+    ngx_str_t    unsubscribe;         /* URL of RFC 8058's one click, or
+                                         empty */
 } ngx_comms_outbound_t;
 
 
@@ -87,6 +100,7 @@ typedef struct {
     ngx_str_t      content_type;
     ngx_array_t    headers;        /* of ngx_keyval_t */
     ngx_str_t      body;           /* raw bytes */
+    time_t         now;            /* for signatures that carry a time */
 } ngx_comms_webhook_t;
 
 
@@ -125,6 +139,33 @@ typedef struct {
     ngx_int_t (*parse)(ngx_pool_t *pool, ngx_comms_webhook_t *wh,
         json_t *credentials, json_t **events, const char **words);
 
+    /*
+     * The bytes of the part that an event's "media" names, decoded, in the
+     * pool.  NGX_DECLINED: no such part.  NULL where webhooks carry none.
+     */
+    ngx_int_t (*attachment)(ngx_pool_t *pool, ngx_comms_webhook_t *wh,
+        ngx_uint_t part, ngx_str_t *bytes);
+
+    /*
+     * The provider's handshake: a GET.  NGX_OK with the body that answers it
+     * (text/plain), NGX_DECLINED when it is not known to these credentials.
+     * NULL where there is none.
+     */
+    ngx_int_t (*handshake)(ngx_pool_t *pool, ngx_str_t *args,
+        json_t *credentials, ngx_str_t *answer);
+
+    /*
+     * Where a medium of an inbound message is: "url" and the headers that
+     * fetch it ("Authorization").  "media" is one element of an event's.
+     * With *again set, the answer of that request is to be given to
+     * "media_url", which reads the real URL out of it (Meta).  NGX_DECLINED
+     * when it cannot be fetched.  NULL where messages have no media.
+     */
+    ngx_int_t (*media)(ngx_pool_t *pool, json_t *media, json_t *credentials,
+        ngx_str_t *url, ngx_array_t *headers, ngx_uint_t *again);
+    ngx_int_t (*media_url)(ngx_pool_t *pool, ngx_str_t *answer,
+        ngx_str_t *url);
+
     /* what a 2xx carries back */
     ngx_str_t   ack_type;
     ngx_str_t   ack_body;
@@ -142,21 +183,50 @@ typedef struct {
 
 
 /*
- * An event of a webhook:
+ * An event of a webhook; each is a complete answer to "what happened".
+ *
  *   {"kind": "message",
  *    "channel", "provider",
- *    "provider_message_id",       Twilio: MessageSid; email: Message-ID
+ *    "provider_message_id",       Twilio: MessageSid; Meta: wamid; email:
+ *                                 Message-ID
  *    "dedupe_id",                 "<provider>:<id>", the same on each retry
  *    "company_address", "person_address", "person_name"?,
- *    "content",                   what the person wrote; quoted history cut
+ *    "aliases"?: [addresses],     the same person's others ("bsuid:..")
+ *    "content",                   what the person meant, in words: quoted
+ *                                 history cut; a button's text; a place or a
+ *                                 contact as one line of text
+ *    "sent_at"?,                  by the provider's clock, ms
+ *    "media"?: [{"url" | "provider_media_id" | "part", "content_type",
+ *        "filename"?, "size"?}],  "part": number of the webhook's own part
+ *                                 that holds the bytes, see "attachment"
+ *    "opt_out_type"?: "STOP" | "START" | "HELP",
+ *                                 said by the provider itself
  *    "subject"?,
  *    "email_message_id"?, "references"?: "<..> <..>",
  *    "message_ids"?: ["<..>"],    In-Reply-To and References, newest first
  *    "reply_token"?,              from the plus-address, unverified
  *    "replied_to"?}               the provider's id of the message quoted
- * or
+ *
+ *   {"kind": "status",            what became of a message of ours
+ *    "channel", "provider", "dedupe_id",
+ *    "provider_message_id"?, "marker"?,     one of them at least
+ *    "person_address"?,
+ *    "status": "sent" | "delivered" | "read" | "failed" | "bounced",
+ *    "at": ms,
+ *    "verdict"?: "refused" | "opted_out" | "window" | "config" | "retry",
+ *    "code"?, "label"?, "words"?}           of a failure, from the provider's
+ *                                           table of errors
+ *
+ *   {"kind": "consent",           said outside of a message
+ *    "channel", "provider", "dedupe_id", "person_address",
+ *    "company_address"?, "provider_message_id"?, "marker"?,
+ *    "opted_out": true | false, "proof": text, "at": ms}
+ *
+ *   {"kind": "identity",          a person has another address now
+ *    "channel", "provider", "dedupe_id", "company_address",
+ *    "previous": address, "person_address": address, "at": ms}
+ *
  *   {"kind": "ignored", "reason": "auto-submitted" | ...}
- * Each is a complete answer to "what happened": further kinds may join.
  */
 
 
@@ -166,6 +236,8 @@ ngx_comms_provider_t *ngx_comms_provider_by_name(ngx_str_t *name);
 
 extern ngx_comms_provider_t  ngx_comms_twilio;
 extern ngx_comms_provider_t  ngx_comms_sendgrid;
+extern ngx_comms_provider_t  ngx_comms_meta;
+extern ngx_comms_provider_t  ngx_comms_smtp;
 
 
 #endif /* _NGX_COMMS_CHANNEL_H_INCLUDED_ */

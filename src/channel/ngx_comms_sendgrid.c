@@ -83,6 +83,8 @@ ngx_comms_provider_t  ngx_comms_sendgrid = {
     ngx_comms_sendgrid_verify,
     ngx_comms_sendgrid_parse,
 
+    NULL, NULL, NULL, NULL,
+
     ngx_string("text/plain"),
     ngx_null_string,
 

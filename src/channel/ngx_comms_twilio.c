@@ -67,6 +67,8 @@ ngx_comms_provider_t  ngx_comms_twilio = {
     ngx_comms_twilio_verify,
     ngx_comms_twilio_parse,
 
+    NULL, NULL, NULL, NULL,
+
     ngx_string("text/xml"),
     ngx_string("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"
                "<Response></Response>"),

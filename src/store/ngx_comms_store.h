@@ -78,14 +78,27 @@ struct ngx_comms_store_s {
      * "thread_id" (from a verified reply token), by address pair (the newest
      * thread with it).  In each case the sender must be one of the thread's
      * person addresses.
+     * "aliases" are other addresses of the same person: each counts as the
+     * sender where "person_address" does not fit.
      * With "inbound_id" that message is bound to the thread found: from then
-     * on it waits for this thread alone, whatever its address pair.
+     * on it waits for this thread alone, whatever its address pair; and the
+     * header's "newest_inbound_id" becomes this id where it is the greater
+     * (ids are ULIDs), which is what the send gate asks about.
      * in   {"channel", "company_address", "person_address",
-     *       "message_ids"?: [], "replied_to"?, "thread_id"?, "inbound_id"?}
+     *       "aliases"?: [], "message_ids"?: [], "replied_to"?, "thread_id"?,
+     *       "inbound_id"?}
      * out  {"thread_id", "company_id", "project_id", "by":
      *       "message_id" | "token" | "pair"}; NGX_DECLINED: none.
      */
     ngx_comms_store_op_pt   find;
+
+    /*
+     * Adds address pairs to a thread: another address of its person.
+     * in   {"thread_id", "pairs": [{"channel", "company_address",
+     *       "person_address"}]}
+     * NGX_OK, also when it has them; NGX_DECLINED: no such thread.
+     */
+    ngx_comms_store_op_pt   link;
 
     /*
      * Takes a thread for one turn: raises its fence by one and reads all
@@ -109,14 +122,21 @@ struct ngx_comms_store_s {
      * Writes an effect down before it is attempted: the send gate.
      * in   {"thread_id", "effect_id", "kind": "ai" | "send" | "publish",
      *       "detail": {}, "fence"?: must be the thread's,
-     *       "person_address"?: must not be opted out of the company}
-     * Asked in this order: fence, written before, opted out.
+     *       "person_address"?: must not be opted out of the company,
+     *       "owner"?: "ai" | "human": who must own the thread (a human
+     *           where the header's "hand_off_to_human" is 1),
+     *       "newest_inbound_id"?: the header's must not be greater; ""
+     *           where nothing may have come in at all,
+     *       "channel"?: its state must be "pending" (a first message)}
+     * Asked in this order: fence, written before, opted out, owner, newer,
+     * channel; all but the consent in the one conditional write.
      * NGX_OK        go ahead
      * NGX_DECLINED  it was written before; out = {"effect": {"effect_id",
      *               "state": "intent" | "done" | "failed" | "unknown",
      *               "intended_at" (ms), "age" (ms), "detail", "outcome"}}
-     * NGX_ABORT     refused; out = {"refused": "fence" | "opted_out"};
-     *               a thread that does not exist has no fence
+     * NGX_ABORT     refused; out = {"refused": "fence" | "opted_out" |
+     *               "owner" | "newer" | "channel"}; a thread that does not
+     *               exist has no fence
      */
     ngx_comms_store_op_pt   intend;
 
@@ -135,12 +155,16 @@ struct ngx_comms_store_s {
      *       "fence"?: must be the thread's,
      *       "effect"?: {"effect_id", "state", "outcome"},
      *       "set"?: header attributes to replace,
-     *       "channel_state"?: {"channel", "status": "pending" | "sent" |
-     *           "failed" | "unknown" | "cancelled", "reason"?}; "channel"
-     *           null means all of the thread's channels,
+     *       "channel_state"?: {"channel", "status", "reason"?,
+     *           "only_pending"?: true}; "channel" null means all of the
+     *           thread's channels; with "only_pending" those whose state is
+     *           another are left as they are,
      *       "messages"?: [messages; one with a known entry_id is updated
      *           with the members given, else it is appended],
      *       "inbound_done"?: [inbound_ids], "turn_id"?}
+     * The status of a message, and of a channel, never moves backwards:
+     * NGX_COMMS_STATUS_RANKS.  An update with a lower rank changes neither
+     * status nor reason; its other members are taken.
      * The reason of a channel's state is kept in "channel_reasons".  An
      * effect that was not intended, or withdrawn, is written down all the
      * same.  A notice (NGX_COMMS_NOTICE_THREAD) goes to all workers.
@@ -168,9 +192,25 @@ struct ngx_comms_store_s {
     /*
      * The consent ledger: appends what a person said.
      * in   {"company_id", "person_address", "opted_out": true | false,
-     *       "source": "keyword" | "provider" | "api", "proof": text}
+     *       "source": "keyword" | "provider" | "api" | "link", "proof": text}
      */
     ngx_comms_store_op_pt   consent;
+
+    /*
+     * What the ledger knows of a person, oldest first, at most 1000 entries.
+     * in   {"company_id", "person_address"}
+     * out  {"opted_out": true | false, "entries": [{"opted_out", "source",
+     *       "proof", "at": ms}]}
+     */
+    ngx_comms_store_op_pt   ledger;
+
+    /*
+     * The message of a thread with this id of the provider's, for a delivery
+     * webhook that brings no marker.
+     * in   {"provider_message_id"}
+     * out  {"thread_id", "entry_id"}; NGX_DECLINED: none (yet).
+     */
+    ngx_comms_store_op_pt   sent_as;
 
     /*
      * A thread, whole.
@@ -233,6 +273,15 @@ struct ngx_comms_store_s {
                                ngx_cycle_t *cycle);
     void                  (*exit_process)(ngx_comms_store_t *store);
 };
+
+
+/*
+ * How far a message, or a channel's first message, has come.  "bounced" stands
+ * above "delivered": a mail server may take a mail over and refuse it later.
+ */
+#define NGX_COMMS_STATUS_RANKS                                                \
+    { "pending", 0 }, { "cancelled", 1 }, { "unknown", 2 }, { "sent", 3 },    \
+    { "failed", 4 }, { "delivered", 5 }, { "bounced", 6 }, { "read", 7 }
 
 
 /*
