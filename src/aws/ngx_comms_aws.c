@@ -143,7 +143,7 @@ ngx_comms_aws_init_process(ngx_comms_aws_t *aws, ngx_cycle_t *cycle)
     aws->event.log = cycle->log;
     ngx_comms_aws_quota_init(&aws->quota);
 
-    aws->loop = ngx_comms_aws_loop_create(cycle, &aws->env.network);
+    aws->loop = ngx_comms_curl_loop_create(cycle, &aws->env.network);
     if (aws->loop == NULL) {
         return NGX_ERROR;
     }
@@ -161,7 +161,7 @@ ngx_comms_aws_exit_process(ngx_comms_aws_t *aws)
 
     ngx_comms_aws_calls_end(aws);
     ngx_comms_aws_credentials_exit(aws->credentials);
-    ngx_comms_aws_loop_destroy(aws->loop);
+    ngx_comms_curl_loop_destroy(aws->loop);
 
     aws->loop = NULL;
 }

@@ -54,9 +54,9 @@ ngx_comms_aws_call_send(ngx_comms_aws_call_t *call,
         return NGX_ERROR;
     }
 
-    call->transfer = ngx_comms_aws_transfer(aws->loop, &ep->base, &rq,
-                                            call->timeout, 0,
-                                            ngx_comms_aws_call_done, call);
+    call->transfer = ngx_comms_curl_transfer(aws->loop, &ep->base, &rq,
+                                             call->timeout, 0,
+                                             ngx_comms_aws_call_done, call);
 
     return (call->transfer != NULL) ? NGX_OK : NGX_ERROR;
 }

@@ -39,7 +39,7 @@ typedef struct {
 
     ngx_event_t                 event;
     ngx_comms_aws_waiter_t      waiter;
-    ngx_comms_aws_transfer_t   *transfer;
+    ngx_comms_curl_transfer_t  *transfer;
 
     time_t                      skew;        /* it was signed with */
     ngx_uint_t                  attempt;     /* from 1 */

@@ -678,7 +678,7 @@ static void
 ngx_comms_aws_call_stop(ngx_comms_aws_call_t *call)
 {
     if (call->transfer != NULL) {
-        ngx_comms_aws_transfer_end(call->transfer);
+        ngx_comms_curl_transfer_end(call->transfer);
         call->transfer = NULL;
     }
 

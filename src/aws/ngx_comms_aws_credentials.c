@@ -333,7 +333,7 @@ ngx_comms_aws_credentials_say(ngx_conf_t *cf, ngx_comms_aws_credentials_t *cr)
 
 ngx_int_t
 ngx_comms_aws_credentials_init(ngx_comms_aws_credentials_t *cr,
-    ngx_cycle_t *cycle, ngx_comms_aws_loop_t *loop)
+    ngx_cycle_t *cycle, ngx_comms_curl_loop_t *loop)
 {
     cr->loop = loop;
     cr->log = cycle->log;
@@ -368,7 +368,7 @@ void
 ngx_comms_aws_credentials_exit(ngx_comms_aws_credentials_t *cr)
 {
     if (cr->transfer != NULL) {
-        ngx_comms_aws_transfer_end(cr->transfer);
+        ngx_comms_curl_transfer_end(cr->transfer);
         cr->transfer = NULL;
     }
 

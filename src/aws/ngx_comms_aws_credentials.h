@@ -12,9 +12,9 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <curl/ngx_comms_curl_loop.h>
 #include <aws/ngx_comms_aws.h>
 #include <aws/ngx_comms_aws_environment.h>
-#include <aws/ngx_comms_aws_loop.h>
 #include <aws/ngx_comms_aws_sign.h>
 
 
@@ -42,7 +42,7 @@ ngx_comms_aws_credentials_t *ngx_comms_aws_credentials_add(ngx_conf_t *cf,
     ngx_comms_aws_conf_t *conf, ngx_comms_aws_environment_t *env);
 
 ngx_int_t ngx_comms_aws_credentials_init(ngx_comms_aws_credentials_t *cr,
-    ngx_cycle_t *cycle, ngx_comms_aws_loop_t *loop);
+    ngx_cycle_t *cycle, ngx_comms_curl_loop_t *loop);
 void ngx_comms_aws_credentials_exit(ngx_comms_aws_credentials_t *cr);
 
 /*

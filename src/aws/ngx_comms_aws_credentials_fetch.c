@@ -60,7 +60,7 @@ static void ngx_comms_aws_fetch_region(ngx_comms_aws_credentials_t *cr);
 static void ngx_comms_aws_fetch_region_done(void *data,
     ngx_comms_answer_t *an);
 static void ngx_comms_aws_fetch_metadata(ngx_comms_aws_credentials_t *cr,
-    const char *path, ngx_str_t *name, ngx_comms_aws_transfer_pt handler);
+    const char *path, ngx_str_t *name, ngx_comms_curl_transfer_pt handler);
 static ngx_int_t ngx_comms_aws_fetch_file(ngx_comms_aws_credentials_t *cr);
 static ngx_int_t ngx_comms_aws_fetch_json(ngx_comms_aws_credentials_t *cr,
     ngx_comms_answer_t *an);
@@ -73,7 +73,7 @@ static ngx_int_t ngx_comms_aws_fetch_copy(ngx_pool_t *pool, ngx_str_t *from,
 static void ngx_comms_aws_fetch_send(ngx_comms_aws_credentials_t *cr,
     ngx_comms_aws_endpoint_t *ep, ngx_comms_request_t *rq,
     ngx_msec_t timeout, ngx_uint_t direct,
-    ngx_comms_aws_transfer_pt handler);
+    ngx_comms_curl_transfer_pt handler);
 static ngx_uint_t ngx_comms_aws_fetch_again(ngx_comms_aws_credentials_t *cr,
     ngx_comms_answer_t *an, ngx_comms_aws_step_pt step);
 static void ngx_comms_aws_fetch_try(ngx_event_t *ev);
@@ -568,7 +568,7 @@ ngx_comms_aws_fetch_region_done(void *data, ngx_comms_answer_t *an)
 
 static void
 ngx_comms_aws_fetch_metadata(ngx_comms_aws_credentials_t *cr,
-    const char *path, ngx_str_t *name, ngx_comms_aws_transfer_pt handler)
+    const char *path, ngx_str_t *name, ngx_comms_curl_transfer_pt handler)
 {
     u_char               *p;
     ngx_comms_request_t   rq;
@@ -729,10 +729,10 @@ ngx_comms_aws_fetch_copy(ngx_pool_t *pool, ngx_str_t *from, ngx_str_t *to)
 static void
 ngx_comms_aws_fetch_send(ngx_comms_aws_credentials_t *cr,
     ngx_comms_aws_endpoint_t *ep, ngx_comms_request_t *rq,
-    ngx_msec_t timeout, ngx_uint_t direct, ngx_comms_aws_transfer_pt handler)
+    ngx_msec_t timeout, ngx_uint_t direct, ngx_comms_curl_transfer_pt handler)
 {
-    cr->transfer = ngx_comms_aws_transfer(cr->loop, &ep->base, rq, timeout,
-                                          direct, handler, cr);
+    cr->transfer = ngx_comms_curl_transfer(cr->loop, &ep->base, rq, timeout,
+                                           direct, handler, cr);
 
     if (cr->transfer == NULL) {
         ngx_comms_aws_credentials_end(cr, "the request could not be made");

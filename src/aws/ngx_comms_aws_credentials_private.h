@@ -62,9 +62,9 @@ struct ngx_comms_aws_credentials_s {
     ngx_str_t                      role;
     ngx_uint_t                     tries;
     ngx_comms_aws_step_pt          step;        /* what is tried again */
-    ngx_comms_aws_transfer_t      *transfer;
+    ngx_comms_curl_transfer_t     *transfer;
 
-    ngx_comms_aws_loop_t          *loop;
+    ngx_comms_curl_loop_t         *loop;
     ngx_log_t                     *log;
     ngx_thread_pool_t             *threads;
     ngx_thread_task_t             *task;

@@ -14,8 +14,8 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <curl/ngx_comms_curl_loop.h>
 #include <aws/ngx_comms_aws.h>
-#include <aws/ngx_comms_aws_loop.h>
 #include <aws/ngx_comms_aws_profile.h>
 #include <aws/ngx_comms_aws_sign.h>
 
@@ -41,7 +41,7 @@ typedef struct {
     ngx_str_t                 endpoint;
     ngx_str_t                 endpoints[NGX_COMMS_AWS_SERVICES];
 
-    ngx_comms_aws_network_t   network;
+    ngx_comms_curl_network_t  network;
 
     unsigned                  metadata_disabled:1;
     unsigned                  metadata_v1_disabled:1;

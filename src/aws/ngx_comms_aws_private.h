@@ -13,11 +13,11 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
+#include <curl/ngx_comms_curl_loop.h>
 #include <aws/ngx_comms_aws.h>
 #include <aws/ngx_comms_aws_credentials.h>
 #include <aws/ngx_comms_aws_endpoint.h>
 #include <aws/ngx_comms_aws_environment.h>
-#include <aws/ngx_comms_aws_loop.h>
 #include <aws/ngx_comms_aws_retry.h>
 
 
@@ -44,7 +44,7 @@ struct ngx_comms_aws_s {
     ngx_str_t                      agent;
 
     ngx_comms_aws_credentials_t   *credentials;
-    ngx_comms_aws_loop_t          *loop;        /* NULL: not in a worker */
+    ngx_comms_curl_loop_t         *loop;        /* NULL: not in a worker */
     ngx_log_t                     *log;
 
     ngx_comms_aws_quota_t          quota;

@@ -81,6 +81,6 @@ else
 endif
 
 $(MODULE): $(OBJS)/Makefile t/aws/ngx_http_comms_aws_test_module.c \
-           $(shell find src/base src/guard src/aws -name '*.[ch]')
+           $(shell find src/base src/guard src/curl src/aws -name '*.[ch]')
 	@$(MAKE) -s -j2 -f $(OBJS)/Makefile -C $(NGX_SRC) \
 	    $(if $(SANITIZE),binary) modules

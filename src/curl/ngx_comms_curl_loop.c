@@ -5,7 +5,7 @@
  * libcurl's multi interface driven by nginx's events.
  *
  *   transfer -> curl_multi_add_handle -> (timer) -> curl opens a socket
- *     -> ngx_comms_aws_loop_socket() takes an ngx_connection_t for it
+ *     -> ngx_comms_curl_loop_socket() takes an ngx_connection_t for it
  *     -> its events, level-triggered -> curl_multi_socket_action()
  *     -> curl_multi_info_read() -> the handle leaves curl -> the handler
  *
@@ -36,35 +36,35 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
-#include <aws/ngx_comms_aws_loop_private.h>
+#include <curl/ngx_comms_curl_private.h>
 
 
-#define NGX_COMMS_AWS_CONNECTIONS  256
+#define NGX_COMMS_CURL_CONNECTIONS  256
 
 
-static ngx_int_t ngx_comms_aws_loop_multi(ngx_comms_aws_loop_t *loop,
+static ngx_int_t ngx_comms_curl_loop_multi(ngx_comms_curl_loop_t *loop,
     ngx_uint_t connections);
-static int ngx_comms_aws_loop_socket(CURL *easy, curl_socket_t s, int what,
+static int ngx_comms_curl_loop_socket(CURL *easy, curl_socket_t s, int what,
     void *data, void *assigned);
-static ngx_connection_t *ngx_comms_aws_loop_connection(
-    ngx_comms_aws_loop_t *loop, CURL *easy, curl_socket_t s);
-static ngx_int_t ngx_comms_aws_loop_watch(ngx_connection_t *c, int what);
-static void ngx_comms_aws_loop_release(ngx_connection_t *c);
-static void ngx_comms_aws_loop_starve(ngx_comms_aws_loop_t *loop, CURL *easy);
-static int ngx_comms_aws_loop_arm(CURLM *multi, long ms, void *data);
-static void ngx_comms_aws_loop_ready(ngx_event_t *ev);
-static void ngx_comms_aws_loop_expired(ngx_event_t *ev);
-static void ngx_comms_aws_loop_starved(ngx_event_t *ev);
-static void ngx_comms_aws_loop_drain(ngx_comms_aws_loop_t *loop);
+static ngx_connection_t *ngx_comms_curl_loop_connection(
+    ngx_comms_curl_loop_t *loop, CURL *easy, curl_socket_t s);
+static ngx_int_t ngx_comms_curl_loop_watch(ngx_connection_t *c, int what);
+static void ngx_comms_curl_loop_release(ngx_connection_t *c);
+static void ngx_comms_curl_loop_starve(ngx_comms_curl_loop_t *loop, CURL *easy);
+static int ngx_comms_curl_loop_arm(CURLM *multi, long ms, void *data);
+static void ngx_comms_curl_loop_ready(ngx_event_t *ev);
+static void ngx_comms_curl_loop_expired(ngx_event_t *ev);
+static void ngx_comms_curl_loop_starved(ngx_event_t *ev);
+static void ngx_comms_curl_loop_drain(ngx_comms_curl_loop_t *loop);
 
 
-ngx_comms_aws_loop_t *
-ngx_comms_aws_loop_create(ngx_cycle_t *cycle,
-    ngx_comms_aws_network_t *network)
+ngx_comms_curl_loop_t *
+ngx_comms_curl_loop_create(ngx_cycle_t *cycle,
+    ngx_comms_curl_network_t *network)
 {
-    ngx_comms_aws_loop_t  *loop;
+    ngx_comms_curl_loop_t  *loop;
 
-    loop = ngx_pcalloc(cycle->pool, sizeof(ngx_comms_aws_loop_t));
+    loop = ngx_pcalloc(cycle->pool, sizeof(ngx_comms_curl_loop_t));
     if (loop == NULL) {
         return NULL;
     }
@@ -74,11 +74,11 @@ ngx_comms_aws_loop_create(ngx_cycle_t *cycle,
     loop->network = network;
     ngx_queue_init(&loop->transfers);
 
-    loop->timer.handler = ngx_comms_aws_loop_expired;
+    loop->timer.handler = ngx_comms_curl_loop_expired;
     loop->timer.data = loop;
     loop->timer.log = loop->log;
 
-    loop->starved.handler = ngx_comms_aws_loop_starved;
+    loop->starved.handler = ngx_comms_curl_loop_starved;
     loop->starved.data = loop;
     loop->starved.log = loop->log;
 
@@ -88,7 +88,7 @@ ngx_comms_aws_loop_create(ngx_cycle_t *cycle,
         return NULL;
     }
 
-    if (ngx_comms_aws_loop_multi(loop, cycle->connection_n) != NGX_OK) {
+    if (ngx_comms_curl_loop_multi(loop, cycle->connection_n) != NGX_OK) {
         ngx_log_error(NGX_LOG_EMERG, loop->log, 0,
                       "curl_multi_init() failed");
         curl_global_cleanup();
@@ -102,14 +102,14 @@ ngx_comms_aws_loop_create(ngx_cycle_t *cycle,
 /* calls beyond the limit wait within curl, and their timeouts run */
 
 static ngx_int_t
-ngx_comms_aws_loop_multi(ngx_comms_aws_loop_t *loop, ngx_uint_t connections)
+ngx_comms_curl_loop_multi(ngx_comms_curl_loop_t *loop, ngx_uint_t connections)
 {
     long    max;
     CURLM  *multi;
 
     /* each socket takes one of the worker's connections */
 
-    max = (long) ngx_min(connections / 4, NGX_COMMS_AWS_CONNECTIONS);
+    max = (long) ngx_min(connections / 4, NGX_COMMS_CURL_CONNECTIONS);
     max = ngx_max(max, 1);
 
     multi = curl_multi_init();
@@ -118,10 +118,10 @@ ngx_comms_aws_loop_multi(ngx_comms_aws_loop_t *loop, ngx_uint_t connections)
     }
 
     if (curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION,
-                          ngx_comms_aws_loop_socket)
+                          ngx_comms_curl_loop_socket)
         || curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, loop)
         || curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION,
-                             ngx_comms_aws_loop_arm)
+                             ngx_comms_curl_loop_arm)
         || curl_multi_setopt(multi, CURLMOPT_TIMERDATA, loop)
         || curl_multi_setopt(multi, CURLMOPT_PIPELINING,
                              (long) CURLPIPE_NOTHING)
@@ -139,10 +139,10 @@ ngx_comms_aws_loop_multi(ngx_comms_aws_loop_t *loop, ngx_uint_t connections)
 
 
 void
-ngx_comms_aws_loop_destroy(ngx_comms_aws_loop_t *loop)
+ngx_comms_curl_loop_destroy(ngx_comms_curl_loop_t *loop)
 {
-    ngx_queue_t               *q;
-    ngx_comms_aws_transfer_t  *t;
+    ngx_queue_t                *q;
+    ngx_comms_curl_transfer_t  *t;
 
     if (loop->multi == NULL) {
         return;
@@ -150,9 +150,9 @@ ngx_comms_aws_loop_destroy(ngx_comms_aws_loop_t *loop)
 
     while (!ngx_queue_empty(&loop->transfers)) {
         q = ngx_queue_head(&loop->transfers);
-        t = ngx_queue_data(q, ngx_comms_aws_transfer_t, queue);
+        t = ngx_queue_data(q, ngx_comms_curl_transfer_t, queue);
 
-        ngx_comms_aws_transfer_end(t);
+        ngx_comms_curl_transfer_end(t);
     }
 
     while (loop->nspare != 0) {
@@ -180,32 +180,32 @@ ngx_comms_aws_loop_destroy(ngx_comms_aws_loop_t *loop)
 
 
 static int
-ngx_comms_aws_loop_socket(CURL *easy, curl_socket_t s, int what, void *data,
+ngx_comms_curl_loop_socket(CURL *easy, curl_socket_t s, int what, void *data,
     void *assigned)
 {
-    ngx_comms_aws_loop_t *loop = data;
-    ngx_connection_t     *c = assigned;
+    ngx_comms_curl_loop_t *loop = data;
+    ngx_connection_t      *c = assigned;
 
     ngx_log_debug3(NGX_LOG_DEBUG_EVENT, loop->log, 0,
-                   "comms aws socket:%d what:%d c:%p", (int) s, what, c);
+                   "comms curl socket:%d what:%d c:%p", (int) s, what, c);
 
     if (what == CURL_POLL_REMOVE) {
         if (c != NULL) {
-            ngx_comms_aws_loop_release(c);
+            ngx_comms_curl_loop_release(c);
         }
 
         return 0;
     }
 
     if (c == NULL) {
-        c = ngx_comms_aws_loop_connection(loop, easy, s);
+        c = ngx_comms_curl_loop_connection(loop, easy, s);
         if (c == NULL) {
             return 0;
         }
     }
 
-    if (ngx_comms_aws_loop_watch(c, what) != NGX_OK) {
-        ngx_comms_aws_loop_starve(loop, easy);
+    if (ngx_comms_curl_loop_watch(c, what) != NGX_OK) {
+        ngx_comms_curl_loop_starve(loop, easy);
     }
 
     return 0;
@@ -213,7 +213,7 @@ ngx_comms_aws_loop_socket(CURL *easy, curl_socket_t s, int what, void *data,
 
 
 static ngx_connection_t *
-ngx_comms_aws_loop_connection(ngx_comms_aws_loop_t *loop, CURL *easy,
+ngx_comms_curl_loop_connection(ngx_comms_curl_loop_t *loop, CURL *easy,
     curl_socket_t s)
 {
     ngx_connection_t  *c;
@@ -222,16 +222,16 @@ ngx_comms_aws_loop_connection(ngx_comms_aws_loop_t *loop, CURL *easy,
 
     if (c == NULL) {
         /* logged by nginx, with "worker_connections" */
-        ngx_comms_aws_loop_starve(loop, easy);
+        ngx_comms_curl_loop_starve(loop, easy);
         return NULL;
     }
 
     c->data = loop;
     c->log = loop->log;
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
-    c->read->handler = ngx_comms_aws_loop_ready;
+    c->read->handler = ngx_comms_curl_loop_ready;
     c->read->log = loop->log;
-    c->write->handler = ngx_comms_aws_loop_ready;
+    c->write->handler = ngx_comms_curl_loop_ready;
     c->write->log = loop->log;
 
     (void) curl_multi_assign(loop->multi, s, c);
@@ -246,7 +246,7 @@ ngx_comms_aws_loop_connection(ngx_comms_aws_loop_t *loop, CURL *easy,
  */
 
 static ngx_int_t
-ngx_comms_aws_loop_watch(ngx_connection_t *c, int what)
+ngx_comms_curl_loop_watch(ngx_connection_t *c, int what)
 {
     ngx_event_t  *rev, *wev;
 
@@ -284,7 +284,7 @@ ngx_comms_aws_loop_watch(ngx_connection_t *c, int what)
 
 
 static void
-ngx_comms_aws_loop_release(ngx_connection_t *c)
+ngx_comms_curl_loop_release(ngx_connection_t *c)
 {
     /* a real deletion: the descriptor may live on among curl's connections */
 
@@ -318,10 +318,10 @@ ngx_comms_aws_loop_release(ngx_connection_t *c)
 
 
 static void
-ngx_comms_aws_loop_starve(ngx_comms_aws_loop_t *loop, CURL *easy)
+ngx_comms_curl_loop_starve(ngx_comms_curl_loop_t *loop, CURL *easy)
 {
-    ngx_event_t               *ev;
-    ngx_comms_aws_transfer_t  *t;
+    ngx_event_t                *ev;
+    ngx_comms_curl_transfer_t  *t;
 
     t = NULL;
 
@@ -336,9 +336,9 @@ ngx_comms_aws_loop_starve(ngx_comms_aws_loop_t *loop, CURL *easy)
 
 
 static int
-ngx_comms_aws_loop_arm(CURLM *multi, long ms, void *data)
+ngx_comms_curl_loop_arm(CURLM *multi, long ms, void *data)
 {
-    ngx_comms_aws_loop_t *loop = data;
+    ngx_comms_curl_loop_t *loop = data;
 
     ngx_event_t  *ev;
 
@@ -369,12 +369,12 @@ ngx_comms_aws_loop_arm(CURLM *multi, long ms, void *data)
 
 
 static void
-ngx_comms_aws_loop_ready(ngx_event_t *ev)
+ngx_comms_curl_loop_ready(ngx_event_t *ev)
 {
-    int                    running;
-    ngx_socket_t           s;
-    ngx_connection_t      *c;
-    ngx_comms_aws_loop_t  *loop;
+    int                     running;
+    ngx_socket_t            s;
+    ngx_connection_t       *c;
+    ngx_comms_curl_loop_t  *loop;
 
     c = ev->data;
     loop = c->data;
@@ -385,31 +385,31 @@ ngx_comms_aws_loop_ready(ngx_event_t *ev)
                                               : CURL_CSELECT_IN,
                                     &running);
 
-    ngx_comms_aws_loop_drain(loop);
+    ngx_comms_curl_loop_drain(loop);
 }
 
 
 static void
-ngx_comms_aws_loop_expired(ngx_event_t *ev)
+ngx_comms_curl_loop_expired(ngx_event_t *ev)
 {
-    int                    running;
-    ngx_comms_aws_loop_t  *loop;
+    int                     running;
+    ngx_comms_curl_loop_t  *loop;
 
     loop = ev->data;
 
     (void) curl_multi_socket_action(loop->multi, CURL_SOCKET_TIMEOUT, 0,
                                     &running);
 
-    ngx_comms_aws_loop_drain(loop);
+    ngx_comms_curl_loop_drain(loop);
 }
 
 
 static void
-ngx_comms_aws_loop_starved(ngx_event_t *ev)
+ngx_comms_curl_loop_starved(ngx_event_t *ev)
 {
-    ngx_queue_t               *q;
-    ngx_comms_aws_loop_t      *loop;
-    ngx_comms_aws_transfer_t  *t;
+    ngx_queue_t                *q;
+    ngx_comms_curl_loop_t      *loop;
+    ngx_comms_curl_transfer_t  *t;
 
     loop = ev->data;
 
@@ -418,14 +418,14 @@ ngx_comms_aws_loop_starved(ngx_event_t *ev)
     q = ngx_queue_head(&loop->transfers);
 
     while (q != ngx_queue_sentinel(&loop->transfers)) {
-        t = ngx_queue_data(q, ngx_comms_aws_transfer_t, queue);
+        t = ngx_queue_data(q, ngx_comms_curl_transfer_t, queue);
 
         if (!t->starved) {
             q = ngx_queue_next(q);
             continue;
         }
 
-        ngx_comms_aws_transfer_done(t, CURLE_OUT_OF_MEMORY);
+        ngx_comms_curl_transfer_done(t, CURLE_OUT_OF_MEMORY);
 
         q = ngx_queue_head(&loop->transfers);
     }
@@ -433,12 +433,12 @@ ngx_comms_aws_loop_starved(ngx_event_t *ev)
 
 
 static void
-ngx_comms_aws_loop_drain(ngx_comms_aws_loop_t *loop)
+ngx_comms_curl_loop_drain(ngx_comms_curl_loop_t *loop)
 {
-    int                        left;
-    CURLMsg                   *msg;
-    CURLcode                   code;
-    ngx_comms_aws_transfer_t  *t;
+    int                         left;
+    CURLMsg                    *msg;
+    CURLcode                    code;
+    ngx_comms_curl_transfer_t  *t;
 
     for ( ;; ) {
         msg = curl_multi_info_read(loop->multi, &left);
@@ -457,6 +457,6 @@ ngx_comms_aws_loop_drain(ngx_comms_aws_loop_t *loop)
         (void) curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
                                  (char **) &t);
 
-        ngx_comms_aws_transfer_done(t, code);
+        ngx_comms_curl_transfer_done(t, code);
     }
 }

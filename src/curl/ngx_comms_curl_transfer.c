@@ -14,49 +14,49 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
-#include <aws/ngx_comms_aws_loop_private.h>
+#include <curl/ngx_comms_curl_private.h>
 
 
-#define NGX_COMMS_AWS_CONNECT       5000    /* ms */
-#define NGX_COMMS_AWS_BUFFER        4096
-#define NGX_COMMS_AWS_MAX_HEADERS   64
-#define NGX_COMMS_AWS_HEADER_BYTES  (32 * 1024)
+#define NGX_COMMS_CURL_CONNECT       5000    /* ms */
+#define NGX_COMMS_CURL_BUFFER        4096
+#define NGX_COMMS_CURL_MAX_HEADERS   64
+#define NGX_COMMS_CURL_HEADER_BYTES  (32 * 1024)
 
 
-static ngx_int_t ngx_comms_aws_transfer_request(ngx_comms_aws_transfer_t *t,
+static ngx_int_t ngx_comms_curl_transfer_request(ngx_comms_curl_transfer_t *t,
     ngx_str_t *url, ngx_comms_request_t *rq);
-static ngx_int_t ngx_comms_aws_transfer_headers(ngx_comms_aws_transfer_t *t,
+static ngx_int_t ngx_comms_curl_transfer_headers(ngx_comms_curl_transfer_t *t,
     ngx_comms_request_t *rq);
-static ngx_int_t ngx_comms_aws_transfer_options(ngx_comms_aws_transfer_t *t,
+static ngx_int_t ngx_comms_curl_transfer_options(ngx_comms_curl_transfer_t *t,
     ngx_str_t *url, ngx_msec_t timeout, ngx_uint_t direct);
-static size_t ngx_comms_aws_transfer_header(char *text, size_t size,
+static size_t ngx_comms_curl_transfer_header(char *text, size_t size,
     size_t n, void *data);
-static size_t ngx_comms_aws_transfer_body(char *text, size_t size, size_t n,
+static size_t ngx_comms_curl_transfer_body(char *text, size_t size, size_t n,
     void *data);
-static void ngx_comms_aws_transfer_judge(ngx_comms_aws_transfer_t *t,
+static void ngx_comms_curl_transfer_judge(ngx_comms_curl_transfer_t *t,
     CURLcode code);
-static void ngx_comms_aws_transfer_leave(ngx_comms_aws_transfer_t *t);
-static void ngx_comms_aws_transfer_free(ngx_comms_aws_transfer_t *t);
+static void ngx_comms_curl_transfer_leave(ngx_comms_curl_transfer_t *t);
+static void ngx_comms_curl_transfer_free(ngx_comms_curl_transfer_t *t);
 
 
-ngx_comms_aws_transfer_t *
-ngx_comms_aws_transfer(ngx_comms_aws_loop_t *loop, ngx_str_t *url,
+ngx_comms_curl_transfer_t *
+ngx_comms_curl_transfer(ngx_comms_curl_loop_t *loop, ngx_str_t *url,
     ngx_comms_request_t *rq, ngx_msec_t timeout, ngx_uint_t direct,
-    ngx_comms_aws_transfer_pt handler, void *data)
+    ngx_comms_curl_transfer_pt handler, void *data)
 {
-    ngx_pool_t                *pool;
-    ngx_comms_aws_transfer_t  *t;
+    ngx_pool_t                 *pool;
+    ngx_comms_curl_transfer_t  *t;
 
     if (loop->multi == NULL) {
         return NULL;
     }
 
-    pool = ngx_create_pool(NGX_COMMS_AWS_BUFFER, loop->log);
+    pool = ngx_create_pool(NGX_COMMS_CURL_BUFFER, loop->log);
     if (pool == NULL) {
         return NULL;
     }
 
-    t = ngx_pcalloc(pool, sizeof(ngx_comms_aws_transfer_t));
+    t = ngx_pcalloc(pool, sizeof(ngx_comms_curl_transfer_t));
     if (t == NULL) {
         ngx_destroy_pool(pool);
         return NULL;
@@ -79,13 +79,13 @@ ngx_comms_aws_transfer(ngx_comms_aws_loop_t *loop, ngx_str_t *url,
     if (t->easy == NULL
         || ngx_array_init(&t->answer.headers, pool, 16, sizeof(ngx_keyval_t))
            != NGX_OK
-        || ngx_comms_aws_transfer_request(t, url, rq) != NGX_OK
-        || ngx_comms_aws_transfer_headers(t, rq) != NGX_OK
-        || ngx_comms_aws_transfer_options(t, url, timeout, direct) != NGX_OK
+        || ngx_comms_curl_transfer_request(t, url, rq) != NGX_OK
+        || ngx_comms_curl_transfer_headers(t, rq) != NGX_OK
+        || ngx_comms_curl_transfer_options(t, url, timeout, direct) != NGX_OK
         || curl_multi_add_handle(loop->multi, t->easy) != CURLM_OK)
     {
-        ngx_comms_aws_transfer_leave(t);
-        ngx_comms_aws_transfer_free(t);
+        ngx_comms_curl_transfer_leave(t);
+        ngx_comms_curl_transfer_free(t);
         return NULL;
     }
 
@@ -96,7 +96,7 @@ ngx_comms_aws_transfer(ngx_comms_aws_loop_t *loop, ngx_str_t *url,
 
 
 static ngx_int_t
-ngx_comms_aws_transfer_request(ngx_comms_aws_transfer_t *t, ngx_str_t *url,
+ngx_comms_curl_transfer_request(ngx_comms_curl_transfer_t *t, ngx_str_t *url,
     ngx_comms_request_t *rq)
 {
     CURL    *easy;
@@ -137,7 +137,7 @@ ngx_comms_aws_transfer_request(ngx_comms_aws_transfer_t *t, ngx_str_t *url,
 
 
 static ngx_int_t
-ngx_comms_aws_transfer_headers(ngx_comms_aws_transfer_t *t,
+ngx_comms_curl_transfer_headers(ngx_comms_curl_transfer_t *t,
     ngx_comms_request_t *rq)
 {
     u_char             *text;
@@ -179,19 +179,19 @@ ngx_comms_aws_transfer_headers(ngx_comms_aws_transfer_t *t,
 
 
 static ngx_int_t
-ngx_comms_aws_transfer_options(ngx_comms_aws_transfer_t *t, ngx_str_t *url,
+ngx_comms_curl_transfer_options(ngx_comms_curl_transfer_t *t, ngx_str_t *url,
     ngx_msec_t timeout, ngx_uint_t direct)
 {
-    CURL                     *easy;
-    long                      connect;
-    const char               *proxy;
-    ngx_comms_aws_network_t  *net;
+    CURL                      *easy;
+    long                       connect;
+    const char                *proxy;
+    ngx_comms_curl_network_t  *net;
 
     easy = t->easy;
     net = t->loop->network;
 
     timeout = ngx_max(timeout, 1);
-    connect = (long) ngx_min(timeout, NGX_COMMS_AWS_CONNECT);
+    connect = (long) ngx_min(timeout, NGX_COMMS_CURL_CONNECT);
     proxy = "";
 
     if (!direct) {
@@ -207,7 +207,7 @@ ngx_comms_aws_transfer_options(ngx_comms_aws_transfer_t *t, ngx_str_t *url,
         || curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) timeout)
         || curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect)
         || curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
-                            (long) NGX_COMMS_AWS_BUFFER)
+                            (long) NGX_COMMS_CURL_BUFFER)
         || curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https")
         || curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                             (long) CURL_HTTP_VERSION_1_1)
@@ -221,10 +221,10 @@ ngx_comms_aws_transfer_options(ngx_comms_aws_transfer_t *t, ngx_str_t *url,
                             net->no_proxy.len ? (char *) net->no_proxy.data
                                               : "")
         || curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION,
-                            ngx_comms_aws_transfer_header)
+                            ngx_comms_curl_transfer_header)
         || curl_easy_setopt(easy, CURLOPT_HEADERDATA, t)
         || curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION,
-                            ngx_comms_aws_transfer_body)
+                            ngx_comms_curl_transfer_body)
         || curl_easy_setopt(easy, CURLOPT_WRITEDATA, t))
     {
         return NGX_ERROR;
@@ -244,9 +244,9 @@ ngx_comms_aws_transfer_options(ngx_comms_aws_transfer_t *t, ngx_str_t *url,
 /* one line; returning less than it was given ends the transfer */
 
 static size_t
-ngx_comms_aws_transfer_header(char *text, size_t size, size_t n, void *data)
+ngx_comms_curl_transfer_header(char *text, size_t size, size_t n, void *data)
 {
-    ngx_comms_aws_transfer_t *t = data;
+    ngx_comms_curl_transfer_t *t = data;
 
     size_t         len;
     u_char        *p, *last, *colon;
@@ -263,8 +263,8 @@ ngx_comms_aws_transfer_header(char *text, size_t size, size_t n, void *data)
 
     t->header_bytes += len;
 
-    if (t->header_bytes > NGX_COMMS_AWS_HEADER_BYTES
-        || t->answer.headers.nelts >= NGX_COMMS_AWS_MAX_HEADERS)
+    if (t->header_bytes > NGX_COMMS_CURL_HEADER_BYTES
+        || t->answer.headers.nelts >= NGX_COMMS_CURL_MAX_HEADERS)
     {
         t->too_large = 1;
         return 0;
@@ -308,9 +308,9 @@ ngx_comms_aws_transfer_header(char *text, size_t size, size_t n, void *data)
 
 
 static size_t
-ngx_comms_aws_transfer_body(char *text, size_t size, size_t n, void *data)
+ngx_comms_curl_transfer_body(char *text, size_t size, size_t n, void *data)
 {
-    ngx_comms_aws_transfer_t *t = data;
+    ngx_comms_curl_transfer_t *t = data;
 
     size_t      len, room;
     u_char     *p;
@@ -319,13 +319,13 @@ ngx_comms_aws_transfer_body(char *text, size_t size, size_t n, void *data)
     len = size * n;
     body = &t->answer.body;
 
-    if (len > NGX_COMMS_AWS_MAX_ANSWER - body->len) {
+    if (len > NGX_COMMS_CURL_MAX_ANSWER - body->len) {
         t->too_large = 1;
         return 0;
     }
 
     if (body->len + len > t->size) {
-        room = ngx_max(2 * t->size, NGX_COMMS_AWS_BUFFER);
+        room = ngx_max(2 * t->size, NGX_COMMS_CURL_BUFFER);
 
         while (room < body->len + len) {
             room *= 2;
@@ -356,32 +356,32 @@ ngx_comms_aws_transfer_body(char *text, size_t size, size_t n, void *data)
 
 
 void
-ngx_comms_aws_transfer_end(ngx_comms_aws_transfer_t *t)
+ngx_comms_curl_transfer_end(ngx_comms_curl_transfer_t *t)
 {
-    ngx_comms_aws_transfer_leave(t);
-    ngx_comms_aws_transfer_free(t);
+    ngx_comms_curl_transfer_leave(t);
+    ngx_comms_curl_transfer_free(t);
 }
 
 
 void
-ngx_comms_aws_transfer_done(ngx_comms_aws_transfer_t *t, CURLcode code)
+ngx_comms_curl_transfer_done(ngx_comms_curl_transfer_t *t, CURLcode code)
 {
-    ngx_comms_aws_transfer_judge(t, code);
+    ngx_comms_curl_transfer_judge(t, code);
 
     ngx_log_debug3(NGX_LOG_DEBUG_EVENT, t->loop->log, 0,
-                   "comms aws transfer %p: curl:%d status:%ui", t,
+                   "comms curl transfer %p: curl:%d status:%ui", t,
                    (int) code, t->answer.status);
 
-    ngx_comms_aws_transfer_leave(t);
+    ngx_comms_curl_transfer_leave(t);
 
     t->handler(t->data, &t->answer);
 
-    ngx_comms_aws_transfer_free(t);
+    ngx_comms_curl_transfer_free(t);
 }
 
 
 static void
-ngx_comms_aws_transfer_judge(ngx_comms_aws_transfer_t *t, CURLcode code)
+ngx_comms_curl_transfer_judge(ngx_comms_curl_transfer_t *t, CURLcode code)
 {
     long                 status, sent;
     ngx_comms_answer_t  *an;
@@ -421,9 +421,9 @@ ngx_comms_aws_transfer_judge(ngx_comms_aws_transfer_t *t, CURLcode code)
 
 
 static void
-ngx_comms_aws_transfer_leave(ngx_comms_aws_transfer_t *t)
+ngx_comms_curl_transfer_leave(ngx_comms_curl_transfer_t *t)
 {
-    ngx_comms_aws_loop_t  *loop;
+    ngx_comms_curl_loop_t  *loop;
 
     loop = t->loop;
 
@@ -441,15 +441,15 @@ ngx_comms_aws_transfer_leave(ngx_comms_aws_transfer_t *t)
 
 
 static void
-ngx_comms_aws_transfer_free(ngx_comms_aws_transfer_t *t)
+ngx_comms_curl_transfer_free(ngx_comms_curl_transfer_t *t)
 {
-    ngx_comms_aws_loop_t  *loop;
+    ngx_comms_curl_loop_t  *loop;
 
     loop = t->loop;
 
     if (t->easy != NULL) {
 
-        if (loop->multi != NULL && loop->nspare < NGX_COMMS_AWS_SPARE) {
+        if (loop->multi != NULL && loop->nspare < NGX_COMMS_CURL_SPARE) {
             curl_easy_reset(t->easy);
             loop->spare[loop->nspare++] = t->easy;
 
