@@ -308,11 +308,15 @@ ngx_comms_bus_aws_check(ngx_comms_bus_aws_t *ba, ngx_uint_t topic)
     static ngx_str_t  names[] = {
         ngx_string(NGX_COMMS_QUEUE_OPEN),
         ngx_string(NGX_COMMS_QUEUE_REPLY),
+        ngx_string(NGX_COMMS_QUEUE_STATUS),
+        ngx_string(NGX_COMMS_QUEUE_LATER),
         ngx_string("whatsapp"),
         ngx_string("sms"),
         ngx_string("email"),
         ngx_string(NGX_COMMS_QUEUE_OPEN "-dlq"),
         ngx_string(NGX_COMMS_QUEUE_REPLY "-dlq"),
+        ngx_string(NGX_COMMS_QUEUE_STATUS "-dlq"),
+        ngx_string(NGX_COMMS_QUEUE_LATER "-dlq"),
         ngx_string("whatsapp-dlq"),
         ngx_string("sms-dlq"),
         ngx_string("email-dlq"),
@@ -320,7 +324,7 @@ ngx_comms_bus_aws_check(ngx_comms_bus_aws_t *ba, ngx_uint_t topic)
     };
 
     for (i = 0; names[i].len; i++) {
-        queue = ngx_comms_bus_aws_queue(ba, &names[i], i >= 5);
+        queue = ngx_comms_bus_aws_queue(ba, &names[i], i >= 7);
 
         if (queue != NULL && queue->url == NULL && !queue->asking) {
             ngx_comms_bus_aws_url(ba, queue);

@@ -16,10 +16,9 @@
 
 
 /* RSA of 8192 bits gives 1024 bytes */
-#define NGX_COMMS_SNS_MAX_SIGNATURE    1024
+#define NGX_COMMS_SNS_MAX_SIGNATURE  1024
 
-#define NGX_COMMS_SNS_MAX_CERTIFICATE  65536
-#define NGX_COMMS_SNS_MAX_URL          1024
+#define NGX_COMMS_SNS_MAX_URL        1024
 
 
 typedef struct {

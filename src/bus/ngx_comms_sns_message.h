@@ -19,6 +19,10 @@
 #include <jansson.h>
 
 
+/* bytes of a certificate (PEM) that are looked at */
+#define NGX_COMMS_SNS_MAX_CERTIFICATE  65536
+
+
 /*
  * 1 when it is an HTTPS address of SNS itself, "https://sns.<region>.
  * amazonaws.com" or ".com.cn", without user, port, query and fragment:

@@ -11,7 +11,8 @@ import { startFauxqs } from 'fauxqs';
 import { ACCOUNT, Front, KEYS, REGION } from './front.mjs';
 import { createTables } from './tables.mjs';
 
-const QUEUES = ['open', 'reply', 'whatsapp', 'sms', 'email'];
+const INNER = ['open', 'reply', 'status', 'later'];
+const QUEUES = [...INNER, 'whatsapp', 'sms', 'email'];
 
 export const TOPIC = `arn:aws:sns:${REGION}:${ACCOUNT}:comms-channels`;
 export const PREFIX = 'comms-';
@@ -82,6 +83,11 @@ export class Emulators {
         this.made.add(name);
         this.queues.createQueue(`${PREFIX}${name}-dlq`);
         this.queues.createQueue(`${PREFIX}${name}`);
+
+        if (INNER.includes(name)) {
+            return;
+        }
+
         this.queues.subscribe({ topic: 'comms-channels',
             queue: `${PREFIX}${name}`, attributes: {
                 RawMessageDelivery: 'true',
