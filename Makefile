@@ -127,7 +127,8 @@ check-aws:
 	@echo "== AWS: signer, client, bus, one node"
 	@$(MAKE) -s -f t/aws/aws.mk check
 	@$(TEST_ENV) util/node --test --test-concurrency=1 \
-	    t/aws/bus.test.mjs t/aws/startup.test.mjs
+	    t/aws/bus.test.mjs t/aws/startup.test.mjs \
+	    t/aws/sns.test.mjs
 
 # two machines that pause and die, and faults of the services; some minutes
 .PHONY: check-nodes

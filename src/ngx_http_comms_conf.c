@@ -62,6 +62,7 @@ ngx_http_comms_create_main_conf(ngx_conf_t *cf)
      *     mcf->engine.projects = NULL;
      *     mcf->engine.secrets = NULL;
      *     mcf->sqlite = NULL;
+     *     mcf->sns = NULL;
      *     mcf->zone_name = { 0, NULL };
      *     mcf->zone_size = 0;
      *     mcf->store = { 0, NULL };
@@ -206,6 +207,14 @@ ngx_http_comms_init_backends(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"comms_bus aws\" requires \"comms_store dynamodb\": a "
                       "thread and its queue entry are kept together");
+        return NGX_CONF_ERROR;
+    }
+
+    if (mcf->sns != NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"comms_sns\" requires \"comms_store dynamodb\": what "
+                      "the topic delivers is of threads that other machines "
+                      "have begun");
         return NGX_CONF_ERROR;
     }
 
@@ -521,6 +530,7 @@ ngx_http_comms_create_loc_conf(ngx_conf_t *cf)
      *     lcf->public_base_url = { 0, NULL };
      *     lcf->webhook = NULL;
      *     lcf->webhook_credentials = { 0, NULL };
+     *     lcf->sns = NULL;
      *     lcf->status_format = 0;
      *     lcf->provider = { 0, NULL };
      *     lcf->handler = NULL;
@@ -556,6 +566,7 @@ ngx_http_comms_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->takes_body = prev->takes_body;
         conf->webhook = prev->webhook;
         conf->webhook_credentials = prev->webhook_credentials;
+        conf->sns = prev->sns;
         conf->status_format = prev->status_format;
 
         if (clcf->handler == NULL) {

@@ -94,12 +94,21 @@ char *ngx_http_comms_conf_conversations(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_comms_conf_webhook(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_comms_conf_sns(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_comms_conf_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_comms_conf_jobs(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_comms_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+/*
+ * Gives the location of such a directive its handler.  NGX_CONF_OK, or what
+ * to say behind the directive's name.
+ */
+char *ngx_http_comms_conf_handler(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_comms_loc_conf_t *lcf, ngx_http_handler_pt handler);
 
 /* postconfiguration: what such locations need of the phases */
 ngx_int_t ngx_http_comms_conf_phases(ngx_conf_t *cf);

@@ -23,17 +23,13 @@
 #include <base/ngx_comms_json.h>
 
 
-static char *ngx_http_comms_conf_handler(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_http_comms_loc_conf_t *lcf, ngx_http_handler_pt handler);
 static ngx_int_t ngx_http_comms_conf_prefix(ngx_conf_t *cf,
     ngx_command_t *cmd);
 static char *ngx_http_comms_conf_too_large(ngx_conf_t *cf,
     ngx_http_core_loc_conf_t *clcf);
 
 
-/* NGX_CONF_OK, or what to say behind the directive's name */
-
-static char *
+char *
 ngx_http_comms_conf_handler(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_comms_loc_conf_t *lcf, ngx_http_handler_pt handler)
 {

@@ -197,6 +197,13 @@ static ngx_command_t  ngx_http_comms_commands[] = {
       0,
       NULL },
 
+    { ngx_string("comms_sns"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_comms_conf_sns,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("comms_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_comms_conf_status,
@@ -326,6 +333,12 @@ ngx_http_comms_init_backends(ngx_cycle_t *cycle,
         ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0, "comms aws: %V", &words);
     }
 
+    if (mcf->sns != NULL
+        && ngx_comms_sns_init_process(mcf->sns, cycle) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (engine->store->init_process(engine->store, cycle) != NGX_OK
         || engine->bus->init_process(engine->bus, cycle) != NGX_OK)
     {
@@ -372,6 +385,10 @@ ngx_http_comms_exit_process(ngx_cycle_t *cycle)
 
     engine->bus->exit_process(engine->bus);
     engine->store->exit_process(engine->store);
+
+    if (mcf->sns != NULL) {
+        ngx_comms_sns_exit_process(mcf->sns);
+    }
 
     if (mcf->aws.client != NULL) {
         ngx_comms_aws_exit_process(mcf->aws.client);

@@ -14,6 +14,8 @@
 #include <flow/ngx_comms_flow.h>
 #include <sqlite/ngx_comms_sqlite.h>
 #include <aws/ngx_comms_aws.h>
+#include <bus/ngx_comms_sns.h>
+#include <http/ngx_http_comms_sns.h>
 #include <job/ngx_http_comms_job.h>
 
 
@@ -64,6 +66,7 @@ typedef struct {
     ngx_comms_engine_t          engine;
     ngx_comms_sqlite_t         *sqlite;         /* NULL: not in use */
     ngx_http_comms_aws_t        aws;
+    ngx_comms_sns_t            *sns;            /* NULL: no "comms_sns" */
 
     ngx_str_t                   zone_name;
     ngx_int_t                   zone_size;
@@ -94,6 +97,7 @@ typedef struct {
 
     ngx_comms_provider_t       *webhook;          /* NULL: no webhook here */
     ngx_str_t                   webhook_credentials;   /* empty: any */
+    ngx_http_comms_sns_conf_t  *sns;              /* NULL: no topic here */
     ngx_uint_t                  status_format;    /* enum below */
 
     ngx_str_t                   provider;         /* comms_provider name */

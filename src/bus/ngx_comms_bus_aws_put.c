@@ -8,6 +8,7 @@
  *
  *   body        as it was given
  *   group       the thread id
+ *   channels    (published) whose queues get a copy
  *   receives    receives of earlier copies of it; absent: 0
  *   sent_at     ms, of the first copy; absent: as SQS says
  *   not_before  ms: whoever gets it earlier sends it on; absent: at once
@@ -147,8 +148,10 @@ ngx_comms_bus_aws_envelope(json_t *in, int64_t not_before)
 
     group = json_object_get(in, "group");
 
-    envelope = json_pack("{s:O, s:O*}", "body", json_object_get(in, "body"),
-                         "group", json_is_string(group) ? group : NULL);
+    envelope = json_pack("{s:O, s:O*, s:O*}",
+                         "body", json_object_get(in, "body"),
+                         "group", json_is_string(group) ? group : NULL,
+                         "channels", json_object_get(in, "channels"));
 
     if (envelope != NULL
         && not_before

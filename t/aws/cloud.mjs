@@ -28,7 +28,9 @@ const TERMS = {
 
 
 /* what an nginx is told of them */
-export function backends(emulators, { layout, more = '' }) {
+export function backends(emulators, { layout, more = '', topic = TOPIC,
+    bus = `aws topic=${topic} queue_prefix=${PREFIX}`,
+    journal = 'journal.db' }) {
     const { url } = emulators.front;
 
     return `comms_aws region=${ENVIRONMENT.AWS_REGION} endpoint=${url};
@@ -36,15 +38,15 @@ export function backends(emulators, { layout, more = '' }) {
         inbound_table=${emulators.names.inbound}
         consent_table=${emulators.names.consent}
         lock_table=${emulators.names.locks};
-    comms_bus aws topic=${TOPIC} queue_prefix=${PREFIX};
-    comms_journal journal.db;
+    comms_bus ${bus};
+    ${journal ? `comms_journal ${journal};` : ''}
     comms_projects projects;
     comms_secrets secrets.json;
     ${more}`;
 }
 
 
-export async function make({ layout = 'single', machines = 1, more,
+export async function make({ layout = 'single', machines = 1, more, topic,
     ...options }) {
     const emulators = await Emulators.start({ generous: false });
     let w;
@@ -52,7 +54,7 @@ export async function make({ layout = 'single', machines = 1, more,
     try {
         await emulators.makeTables(layout);
         w = await World.make({ ...options, nginx: { ...TERMS,
-            backends: backends(emulators, { layout, more }),
+            backends: backends(emulators, { layout, more, topic }),
             env: ENVIRONMENT, ...options.nginx } });
         w.machines = [w];
 
