@@ -286,7 +286,46 @@ static const char  *ngx_comms_sqlite_migrations[] = {
     "            AND person_address = old.person_address"
     "            AND channel = old.channel"
     "            ORDER BY journal_id LIMIT 1);"
-    "END;"
+    "END;",
+
+    /*
+     * 2: which inbound message is a thread's newest; all messages of a
+     * thread and not just those that wait, and those that belong to none, so
+     * that they can be removed with it; what is left of a thread that was
+     * erased: nothing of the person, but what makes its start happen once.
+     */
+
+    "ALTER TABLE threads"
+    "    ADD COLUMN newest_inbound_id TEXT NOT NULL DEFAULT '';"
+
+    "DROP INDEX inbound_bound;"
+    "CREATE INDEX inbound_bound"
+    "    ON inbound (thread_id, state) WHERE thread_id IS NOT NULL;"
+    "CREATE INDEX inbound_orphans"
+    "    ON inbound (company_address, person_address, channel)"
+    "    WHERE state = 'orphan';"
+    "CREATE INDEX inbound_orphans_by_time"
+    "    ON inbound (received_at) WHERE state = 'orphan';"
+
+    "CREATE TABLE erased ("
+    "    conversation_id  TEXT PRIMARY KEY NOT NULL,"
+    "    thread_id        TEXT NOT NULL,"
+    "    request_id       TEXT NOT NULL,"
+    "    request_hash     TEXT NOT NULL,"
+    "    queue_timestamp  TEXT NOT NULL,"
+    "    channels         TEXT NOT NULL,"
+    "    at               INTEGER NOT NULL"
+    ") WITHOUT ROWID;"
+    "CREATE INDEX erased_by_at ON erased (at);"
+
+    /* how far the walk that removes old threads has come */
+
+    "CREATE TABLE retention ("
+    "    id               INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),"
+    "    behind           TEXT NOT NULL,"
+    "    due_at           INTEGER NOT NULL"
+    ");"
+    "INSERT INTO retention VALUES (1, '', 0);"
 };
 
 

@@ -12,6 +12,7 @@
  *     accept     what a start depends on, and the start itself
  *     inbound    messages from people, before a thread is known
  *     find       whose thread it is
+ *     pair       by which addresses a thread is reached
  *     turn       all that a turn needs
  *     effect     the send gate
  *     record     what happened
@@ -44,6 +45,8 @@ static void ngx_comms_store_sqlite_op_keep(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_sqlite_op_find(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_sqlite_op_link(ngx_comms_store_t *store,
+    json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_sqlite_op_claim(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_sqlite_op_intend(ngx_comms_store_t *store,
@@ -57,6 +60,10 @@ static void ngx_comms_store_sqlite_op_orphan(ngx_comms_store_t *store,
 static void ngx_comms_store_sqlite_op_inbound(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_sqlite_op_consent(ngx_comms_store_t *store,
+    json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_sqlite_op_ledger(ngx_comms_store_t *store,
+    json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_sqlite_op_sent_as(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_sqlite_op_load(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
@@ -86,6 +93,7 @@ ngx_comms_store_sqlite(ngx_conf_t *cf, ngx_comms_sqlite_t *db)
     store->accept = ngx_comms_store_sqlite_op_accept;
     store->keep = ngx_comms_store_sqlite_op_keep;
     store->find = ngx_comms_store_sqlite_op_find;
+    store->link = ngx_comms_store_sqlite_op_link;
     store->claim = ngx_comms_store_sqlite_op_claim;
     store->intend = ngx_comms_store_sqlite_op_intend;
     store->withdraw = ngx_comms_store_sqlite_op_withdraw;
@@ -93,6 +101,8 @@ ngx_comms_store_sqlite(ngx_conf_t *cf, ngx_comms_sqlite_t *db)
     store->orphan = ngx_comms_store_sqlite_op_orphan;
     store->inbound = ngx_comms_store_sqlite_op_inbound;
     store->consent = ngx_comms_store_sqlite_op_consent;
+    store->ledger = ngx_comms_store_sqlite_op_ledger;
+    store->sent_as = ngx_comms_store_sqlite_op_sent_as;
     store->load = ngx_comms_store_sqlite_op_load;
     store->list = ngx_comms_store_sqlite_op_list;
     store->figures = ngx_comms_store_sqlite_op_figures;
@@ -135,6 +145,15 @@ ngx_comms_store_sqlite_op_find(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
     ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_find, 1, in,
+                          op);
+}
+
+
+static void
+ngx_comms_store_sqlite_op_link(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_link, 1, in,
                           op);
 }
 
@@ -198,6 +217,24 @@ ngx_comms_store_sqlite_op_consent(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
     ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_consent, 1, in,
+                          op);
+}
+
+
+static void
+ngx_comms_store_sqlite_op_ledger(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_ledger, 0, in,
+                          op);
+}
+
+
+static void
+ngx_comms_store_sqlite_op_sent_as(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_sent_as, 0, in,
                           op);
 }
 

@@ -34,10 +34,6 @@ static ngx_int_t ngx_comms_store_sqlite_accept_check(json_t *in);
 static ngx_int_t ngx_comms_store_sqlite_accept_thread(
     ngx_comms_sqlite_txn_t *txn, json_t *in);
 static json_t *ngx_comms_store_sqlite_pending(json_t *channels);
-static ngx_int_t ngx_comms_store_sqlite_accept_pairs(
-    ngx_comms_sqlite_txn_t *txn, json_t *in);
-static ngx_int_t ngx_comms_store_sqlite_accept_pair(
-    ngx_comms_sqlite_txn_t *txn, json_t *record, json_t *pair);
 
 
 /* what a thread's status is until its flows say something else */
@@ -79,14 +75,6 @@ static const ngx_comms_sqlite_member_t  ngx_comms_store_header_members[] = {
     { "request_id", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
     { "channel_method", NGX_COMMS_SQLITE_NAMES, 0, 0, 0 },
     { "conversation_status", NGX_COMMS_SQLITE_NAME, 1, 0, 0 },
-    { NULL, 0, 0, 0, 0 }
-};
-
-
-static const ngx_comms_sqlite_member_t  ngx_comms_store_pair_members[] = {
-    { "channel", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
-    { "company_address", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
-    { "person_address", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
     { NULL, 0, 0, 0, 0 }
 };
 
@@ -288,13 +276,16 @@ ngx_comms_store_sqlite_accept(ngx_comms_sqlite_txn_t *txn, json_t *in,
         return (rc == NGX_OK) ? NGX_DECLINED : NGX_ERROR;
     }
 
+    thread_id = ngx_comms_sqlite_text(record, "thread_id");
+
     if (rc != NGX_OK
-        || ngx_comms_store_sqlite_accept_pairs(txn, in) != NGX_OK)
+        || ngx_comms_store_sqlite_add_pairs(txn, &thread_id,
+                                            json_object_get(in, "pairs"))
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    thread_id = ngx_comms_sqlite_text(record, "thread_id");
     queue = ngx_comms_sqlite_text(in, "queue");
     ngx_str_null(&none);
 
@@ -306,9 +297,6 @@ ngx_comms_store_sqlite_accept(ngx_comms_sqlite_txn_t *txn, json_t *in,
 static ngx_int_t
 ngx_comms_store_sqlite_accept_check(json_t *in)
 {
-    size_t   i;
-    json_t  *pair;
-
     if (ngx_comms_sqlite_members("accept", in, ngx_comms_store_accept_members)
         != NGX_OK)
     {
@@ -323,16 +311,7 @@ ngx_comms_store_sqlite_accept_check(json_t *in)
         return NGX_ERROR;
     }
 
-    json_array_foreach(json_object_get(in, "pairs"), i, pair) {
-        if (ngx_comms_sqlite_members("accept pair", pair,
-                                     ngx_comms_store_pair_members)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
+    return ngx_comms_store_sqlite_check_pairs("accept pair", in);
 }
 
 
@@ -424,55 +403,4 @@ ngx_comms_store_sqlite_pending(json_t *channels)
     }
 
     return states;
-}
-
-
-static ngx_int_t
-ngx_comms_store_sqlite_accept_pairs(ngx_comms_sqlite_txn_t *txn, json_t *in)
-{
-    size_t   i;
-    json_t  *record, *pair;
-
-    record = json_object_get(in, "record");
-
-    json_array_foreach(json_object_get(in, "pairs"), i, pair) {
-        if (ngx_comms_store_sqlite_accept_pair(txn, record, pair) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_comms_store_sqlite_accept_pair(ngx_comms_sqlite_txn_t *txn,
-    json_t *record, json_t *pair)
-{
-    ngx_str_t      channel, company_address, person_address, thread_id,
-                   company_id;
-    sqlite3_stmt  *st;
-
-    st = ngx_comms_sqlite_prepare(txn,
-        "INSERT INTO address_pairs (channel, company_address, person_address,"
-        " thread_id, company_id, created_at)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING");
-    if (st == NULL) {
-        return NGX_ERROR;
-    }
-
-    channel = ngx_comms_sqlite_text(pair, "channel");
-    company_address = ngx_comms_sqlite_text(pair, "company_address");
-    person_address = ngx_comms_sqlite_text(pair, "person_address");
-    thread_id = ngx_comms_sqlite_text(record, "thread_id");
-    company_id = ngx_comms_sqlite_text(record, "company_id");
-
-    ngx_comms_sqlite_bind_str(st, 1, &channel);
-    ngx_comms_sqlite_bind_str(st, 2, &company_address);
-    ngx_comms_sqlite_bind_str(st, 3, &person_address);
-    ngx_comms_sqlite_bind_str(st, 4, &thread_id);
-    ngx_comms_sqlite_bind_str(st, 5, &company_id);
-    ngx_comms_sqlite_bind_int(st, 6, ngx_comms_sqlite_now(txn));
-
-    return ngx_comms_sqlite_execute(txn, st);
 }

@@ -9,9 +9,13 @@
  * be withdrawn.
  *
  * The gate's questions, in this order: is the thread still the asker's (its
- * fence); was the effect written down before; does the person want it.  The
- * first two come before the third because they are about what has happened
- * already, which no opt-out undoes.
+ * fence); was the effect written down before; does the person want it; is the
+ * thread owned by whom the asker speaks for; has nothing come in that the
+ * asker does not know of; is it still the channel's first message.  The first
+ * two come first because they are about what has happened already, which no
+ * opt-out undoes.
+ *
+ * Cost: four statements, whatever is asked.
  */
 
 
@@ -20,11 +24,14 @@
 #include <jansson.h>
 #include <base/ngx_comms_json.h>
 #include <sqlite/ngx_comms_sqlite_members.h>
+#include <store/ngx_comms_store_gate.h>
 #include <store/ngx_comms_store_sqlite_works.h>
 
 
 static ngx_int_t ngx_comms_store_sqlite_gate(ngx_comms_sqlite_txn_t *txn,
-    json_t *in, json_t **company_id);
+    json_t *in, json_t **header);
+static ngx_int_t ngx_comms_store_sqlite_wanted(ngx_comms_sqlite_txn_t *txn,
+    json_t *in, json_t *header);
 static ngx_int_t ngx_comms_store_sqlite_written(ngx_comms_sqlite_txn_t *txn,
     json_t *in, json_t **answer);
 static ngx_int_t ngx_comms_store_sqlite_write(ngx_comms_sqlite_txn_t *txn,
@@ -44,6 +51,9 @@ static const ngx_comms_sqlite_member_t  ngx_comms_store_intend_members[] = {
     { "detail", NGX_COMMS_SQLITE_OBJECT, 1, 0, 0 },
     { "fence", NGX_COMMS_SQLITE_INTEGER, 1, 0, INT64_MAX },
     { "person_address", NGX_COMMS_SQLITE_NAME, 1, 0, 0 },
+    { "owner", NGX_COMMS_SQLITE_NAME, 1, 0, 0 },
+    { "newest_inbound_id", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
+    { "channel", NGX_COMMS_SQLITE_NAME, 1, 0, 0 },
     { NULL, 0, 0, 0, 0 }
 };
 
@@ -75,18 +85,19 @@ ngx_int_t
 ngx_comms_store_sqlite_intend(ngx_comms_sqlite_txn_t *txn, json_t *in,
     json_t **answer)
 {
-    json_t     *company;
-    ngx_int_t   rc;
-    ngx_str_t   company_id, person_address;
+    json_t      *header;
+    ngx_int_t    rc;
+    const char  *why;
 
     if (ngx_comms_sqlite_members("intend", in,
                                  ngx_comms_store_intend_members)
-        != NGX_OK)
+        != NGX_OK
+        || ngx_comms_store_gate_check(in) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    rc = ngx_comms_store_sqlite_gate(txn, in, &company);
+    rc = ngx_comms_store_sqlite_gate(txn, in, &header);
 
     if (rc == NGX_DECLINED) {
         return ngx_comms_store_sqlite_refuse("fence", answer);
@@ -98,20 +109,21 @@ ngx_comms_store_sqlite_intend(ngx_comms_sqlite_txn_t *txn, json_t *in,
 
     rc = ngx_comms_store_sqlite_written(txn, in, answer);
 
-    person_address = ngx_comms_sqlite_text(in, "person_address");
-
-    if (rc == NGX_OK && person_address.len != 0) {
-        company_id = ngx_comms_json_view(company);
-
-        rc = ngx_comms_store_sqlite_may_write(txn, &company_id,
-                                              &person_address);
+    if (rc == NGX_OK) {
+        rc = ngx_comms_store_sqlite_wanted(txn, in, header);
 
         if (rc == NGX_DECLINED) {
             rc = ngx_comms_store_sqlite_refuse("opted_out", answer);
         }
     }
 
-    json_decref(company);
+    why = ngx_comms_store_gate(in, header);
+
+    if (rc == NGX_OK && why != NULL) {
+        rc = ngx_comms_store_sqlite_refuse(why, answer);
+    }
+
+    json_decref(header);
 
     return (rc == NGX_OK) ? ngx_comms_store_sqlite_write(txn, in) : rc;
 }
@@ -119,11 +131,13 @@ ngx_comms_store_sqlite_intend(ngx_comms_sqlite_txn_t *txn, json_t *in,
 
 /*
  * Is the thread the asker's?  A thread that is gone is nobody's: NGX_DECLINED.
+ * Else what the gate asks of its header; of the document in it, which may be
+ * large, only when it is asked for.
  */
 
 static ngx_int_t
 ngx_comms_store_sqlite_gate(ngx_comms_sqlite_txn_t *txn, json_t *in,
-    json_t **company_id)
+    json_t **header)
 {
     int64_t        fence;
     ngx_int_t      rc;
@@ -131,13 +145,19 @@ ngx_comms_store_sqlite_gate(ngx_comms_sqlite_txn_t *txn, json_t *in,
     sqlite3_stmt  *st;
 
     st = ngx_comms_sqlite_prepare(txn,
-        "SELECT company_id, fence FROM threads WHERE thread_id = ?1");
+        "SELECT company_id, fence, newest_inbound_id,"
+        " CASE WHEN ?2 THEN channel_states END,"
+        " CASE WHEN ?3 THEN json_extract(record, '$.hand_off_to_human') END"
+        " FROM threads WHERE thread_id = ?1");
     if (st == NULL) {
         return NGX_ERROR;
     }
 
     thread_id = ngx_comms_sqlite_text(in, "thread_id");
+
     ngx_comms_sqlite_bind_str(st, 1, &thread_id);
+    ngx_comms_sqlite_bind_int(st, 2, ngx_comms_sqlite_has(in, "channel"));
+    ngx_comms_sqlite_bind_int(st, 3, ngx_comms_sqlite_has(in, "owner"));
 
     rc = ngx_comms_sqlite_step(txn, st);
 
@@ -152,11 +172,36 @@ ngx_comms_store_sqlite_gate(ngx_comms_sqlite_txn_t *txn, json_t *in,
         return NGX_DECLINED;
     }
 
-    *company_id = ngx_comms_sqlite_column(st, 0);
+    *header = json_pack("{s:o, s:o, s:o, s:o}",
+                  "company_id", ngx_comms_sqlite_column(st, 0),
+                  "newest_inbound_id", ngx_comms_sqlite_column(st, 2),
+                  "channel_states", ngx_comms_sqlite_column_json(st, 3),
+                  "hand_off_to_human", ngx_comms_sqlite_column(st, 4));
 
     (void) sqlite3_reset(st);
 
-    return (*company_id != NULL) ? NGX_OK : NGX_ERROR;
+    return (*header != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
+/* NGX_DECLINED: the person said no to the company */
+
+static ngx_int_t
+ngx_comms_store_sqlite_wanted(ngx_comms_sqlite_txn_t *txn, json_t *in,
+    json_t *header)
+{
+    ngx_str_t  company_id, person_address;
+
+    person_address = ngx_comms_sqlite_text(in, "person_address");
+
+    if (person_address.len == 0) {
+        return NGX_OK;
+    }
+
+    company_id = ngx_comms_sqlite_text(header, "company_id");
+
+    return ngx_comms_store_sqlite_may_write(txn, &company_id,
+                                            &person_address);
 }
 
 

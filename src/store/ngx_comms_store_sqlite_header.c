@@ -19,17 +19,20 @@
 static const char  *ngx_comms_store_sqlite_apart[] = {
     "thread_id", "conversation_id", "company_id", "project_id", "request_id",
     "conversation_status", "fence", "version", "created_at", "updated_at",
-    "channel_states", "messages", NULL
+    "channel_states", "messages", "newest_inbound_id", NULL
 };
 
 
 json_t *
 ngx_comms_store_sqlite_header(ngx_comms_sqlite_txn_t *txn, sqlite3_stmt *st)
 {
-    json_t  *header, *rest;
+    json_t  *header, *rest, *newest;
+
+    newest = sqlite3_column_bytes(st, 12) ? ngx_comms_sqlite_column(st, 12)
+                                          : NULL;
 
     header = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
-        " s:o}",
+        " s:o, s:o*}",
         "thread_id", ngx_comms_sqlite_column(st, 0),
         "conversation_id", ngx_comms_sqlite_column(st, 1),
         "company_id", ngx_comms_sqlite_column(st, 2),
@@ -42,7 +45,8 @@ ngx_comms_store_sqlite_header(ngx_comms_sqlite_txn_t *txn, sqlite3_stmt *st)
         ngx_comms_store_sqlite_time(sqlite3_column_int64(st, 8)),
         "updated_at",
         ngx_comms_store_sqlite_time(sqlite3_column_int64(st, 9)),
-        "channel_states", ngx_comms_sqlite_column_json(st, 10));
+        "channel_states", ngx_comms_sqlite_column_json(st, 10),
+        "newest_inbound_id", newest);
 
     if (header == NULL) {
         return NULL;

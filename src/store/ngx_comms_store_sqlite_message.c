@@ -3,9 +3,9 @@
  * Copyright (C) the ngx_http_comms_module authors
  *
  * One message of a thread: appended when its entry_id is new, else updated
- * with the members given.  The row carries copies of those members that are
- * searched for; they are taken from the whole message each time, so that row
- * and message cannot differ.
+ * with the members given; its status never goes back.  The row carries copies
+ * of those members that are searched for; they are taken from the whole
+ * message each time, so that row and message cannot differ.
  */
 
 
@@ -14,6 +14,7 @@
 #include <jansson.h>
 #include <sqlite/ngx_comms_sqlite_members.h>
 #include <store/ngx_comms_store_sqlite_works.h>
+#include <store/ngx_comms_store_status.h>
 
 
 static ngx_int_t ngx_comms_store_sqlite_message_known(
@@ -73,9 +74,9 @@ ngx_comms_store_sqlite_message(ngx_comms_sqlite_txn_t *txn,
         return NGX_ERROR;
     }
 
-    rc = NGX_ERROR;
+    rc = ngx_comms_store_status_update(known, message);
 
-    if (json_object_update(known, message) == 0) {
+    if (rc == NGX_OK) {
         rc = ngx_comms_store_sqlite_message_update(txn, thread_id, known);
     }
 

@@ -7,7 +7,8 @@
  *
  * A record may come twice, when its writer did not hear that the first one
  * was written.  The second changes nothing but version and updated_at: all
- * parts replace, none adds, and messages are known by their entry_id.
+ * parts replace, none adds, and messages are known by their entry_id.  What
+ * comes too late to be true (a status behind the one known) changes nothing.
  */
 
 
@@ -18,6 +19,7 @@
 #include <base/ngx_comms_clock.h>
 #include <sqlite/ngx_comms_sqlite_members.h>
 #include <store/ngx_comms_store_sqlite_works.h>
+#include <store/ngx_comms_store_status.h>
 
 
 /* a thread's row while it is changed */
@@ -70,6 +72,7 @@ static const ngx_comms_sqlite_member_t  ngx_comms_store_state_members[] = {
     { "channel", NGX_COMMS_SQLITE_NAME, 1, 0, 0 },
     { "status", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
     { "reason", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
+    { "only_pending", NGX_COMMS_SQLITE_BOOLEAN, 1, 0, 0 },
     { NULL, 0, 0, 0, 0 }
 };
 
@@ -84,7 +87,7 @@ static const ngx_comms_sqlite_member_t  ngx_comms_store_set_members[] = {
 static const char  *ngx_comms_store_sqlite_fixed[] = {
     "thread_id", "conversation_id", "company_id", "project_id", "request_id",
     "fence", "version", "created_at", "updated_at", "channel_states",
-    "channel_reasons", "messages", NULL
+    "channel_reasons", "messages", "newest_inbound_id", NULL
 };
 
 
@@ -304,10 +307,25 @@ static ngx_int_t
 ngx_comms_store_sqlite_record_state(json_t *state, const char *channel,
     ngx_comms_store_sqlite_row_t *row)
 {
-    if (json_object_set(row->channel_states, channel,
-                        json_object_get(state, "status"))
-        != 0)
-    {
+    json_t      *was, *status;
+    const char  *text;
+
+    was = json_object_get(row->channel_states, channel);
+    status = json_object_get(state, "status");
+
+    if (json_is_true(json_object_get(state, "only_pending"))) {
+        text = json_string_value(was);
+
+        if (text == NULL || ngx_strcmp(text, "pending") != 0) {
+            return NGX_OK;
+        }
+    }
+
+    if (!ngx_comms_store_status_may(was, status)) {
+        return NGX_OK;
+    }
+
+    if (json_object_set(row->channel_states, channel, status) != 0) {
         return NGX_ERROR;
     }
 

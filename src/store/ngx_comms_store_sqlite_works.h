@@ -25,11 +25,15 @@
 #define NGX_COMMS_STORE_SQLITE_HEADER                                         \
     "t.thread_id, t.conversation_id, t.company_id, t.project_id,"             \
     " t.request_id, t.status, t.fence, t.version, t.created_at,"              \
-    " t.updated_at, t.channel_states, t.record"
+    " t.updated_at, t.channel_states, t.record, t.newest_inbound_id"
 
 
 /* waiting inbound messages that one turn takes at most */
 #define NGX_COMMS_STORE_SQLITE_MAX_INBOUND  1000
+
+
+/* addresses in a message's "aliases" that are looked at */
+#define NGX_COMMS_STORE_SQLITE_MAX_ALIASES  8
 
 
 /* accept */
@@ -49,6 +53,12 @@ ngx_int_t ngx_comms_store_sqlite_inbound(ngx_comms_sqlite_txn_t *txn,
 /* find */
 ngx_int_t ngx_comms_store_sqlite_find(ngx_comms_sqlite_txn_t *txn,
     json_t *in, json_t **answer);
+ngx_int_t ngx_comms_store_sqlite_sent_as(ngx_comms_sqlite_txn_t *txn,
+    json_t *in, json_t **answer);
+
+/* pair */
+ngx_int_t ngx_comms_store_sqlite_link(ngx_comms_sqlite_txn_t *txn,
+    json_t *in, json_t **answer);
 
 /* turn */
 ngx_int_t ngx_comms_store_sqlite_claim(ngx_comms_sqlite_txn_t *txn,
@@ -66,6 +76,8 @@ ngx_int_t ngx_comms_store_sqlite_record(ngx_comms_sqlite_txn_t *txn,
 
 /* consent */
 ngx_int_t ngx_comms_store_sqlite_consent(ngx_comms_sqlite_txn_t *txn,
+    json_t *in, json_t **answer);
+ngx_int_t ngx_comms_store_sqlite_ledger(ngx_comms_sqlite_txn_t *txn,
     json_t *in, json_t **answer);
 
 /* read */
@@ -97,6 +109,15 @@ json_t *ngx_comms_store_sqlite_newest(ngx_comms_sqlite_txn_t *txn,
  * NGX_OK or NGX_ERROR.
  */
 ngx_int_t ngx_comms_store_sqlite_rest(json_t *record, json_t **doc);
+
+/*
+ * Address pairs: do they fit; and they are a thread's from now on, with the
+ * thread's time of creation, by which the newest thread of a pair is told.
+ * NGX_OK or NGX_ERROR.
+ */
+ngx_int_t ngx_comms_store_sqlite_check_pairs(const char *what, json_t *in);
+ngx_int_t ngx_comms_store_sqlite_add_pairs(ngx_comms_sqlite_txn_t *txn,
+    ngx_str_t *thread_id, json_t *pairs);
 
 /* a time in a record's form; NULL when out of memory */
 json_t *ngx_comms_store_sqlite_time(int64_t ms);

@@ -365,6 +365,171 @@ export const behaviours = {
         assert.equal(found.thread_id, own.id, 'the next sign is tried');
     },
 
+    'find: an alias counts where the address does not': async (b) => {
+        const id = `<${unique('m')}@x>`;
+        const quoted = unique('SM');
+        const made = await written(b, { email_message_id: id,
+            provider_message_id: quoted });
+        const unknown = `bsuid:US.${ulid()}`;
+        const find = async (changes) => (await b.store('find', from(unknown,
+            { aliases: [phone(), made.person], ...changes }))).by;
+
+        assert.equal(await find({ message_ids: [id] }), 'message_id');
+        assert.equal(await find({ replied_to: quoted }), 'message_id');
+        assert.equal(await find({ thread_id: made.id }), 'token');
+        assert.equal(await find({ company_address: 'tel:+15550001' }),
+            'pair');
+        await b.store('find', from(unknown, { aliases: [phone()],
+            company_address: 'tel:+15550001', thread_id: made.id,
+            replied_to: quoted, message_ids: [id] }), DECLINED);
+    },
+
+    'find: the address goes before its aliases, a sign before the pair':
+    async (b) => {
+        const [person, other] = [phone(), phone()];
+        const one = await thread(b, {}, { person });
+
+        await new Promise((resolve) => { setTimeout(resolve, 5); });
+
+        const two = await thread(b, {}, { person: other });
+        const ask = from(person, { company_address: 'tel:+15550001',
+            aliases: [other] });
+
+        assert.equal((await b.store('find', ask)).thread_id, one.id);
+        assert.equal((await b.store('find',
+            { ...ask, thread_id: two.id })).thread_id, two.id);
+    },
+
+    'link: another address of the person leads to the thread': async (b) => {
+        const id = `<${unique('m')}@x>`;
+        const made = await written(b, { email_message_id: id });
+        const bsuid = `bsuid:US.${ulid()}`;
+        const pair = { channel: 'whatsapp', person_address: bsuid,
+            company_address: 'tel:+15550001' };
+        const link = { thread_id: made.id, pairs: [pair] };
+
+        await b.store('find', from(bsuid, { message_ids: [id],
+            thread_id: made.id, ...pair }), DECLINED);
+
+        const before = (await b.store('load',
+            { thread_id: made.id, messages: 9 })).record.messages;
+
+        await b.store('link', link);
+        await b.store('link', link);
+        assert.equal((await b.store('find', pair)).thread_id, made.id);
+        assert.equal((await b.store('find', from(bsuid,
+            { message_ids: [id] }))).by, 'message_id');
+        assert.equal((await b.store('find', from(bsuid,
+            { thread_id: made.id }))).by, 'token');
+        assert.equal((await b.store('find', from(made.person,
+            { thread_id: made.id }))).by, 'token', 'the others stay');
+        assert.deepEqual((await b.store('load',
+            { thread_id: made.id, messages: 9 })).record.messages, before);
+
+        /* what it writes waits for the thread, and it is listed by it */
+        const kept = message(bsuid);
+
+        await b.store('keep', kept);
+        assert.deepEqual((await b.store('claim',
+            { thread_id: made.id, history: 0 })).inbound, [kept.inbound]);
+        assert.deepEqual(await pages(b, { company_id: made.company,
+            recipient: bsuid, limit: 1 }), [[made.id]]);
+        await b.store('link', { ...link, thread_id: `th_${ulid()}` },
+            DECLINED);
+    },
+
+    'link: the thread that was started last stays the newest': async (b) => {
+        const person = phone();
+        const one = await thread(b);
+
+        await new Promise((resolve) => { setTimeout(resolve, 5); });
+
+        const two = await thread(b, {}, { person });
+        const pair = { channel: 'whatsapp', person_address: person,
+            company_address: 'tel:+15550001' };
+
+        await b.store('link', { thread_id: one.id, pairs: [pair] });
+        assert.equal((await b.store('find', pair)).thread_id, two.id);
+    },
+
+    'link: 16 at once of 16 addresses: all are the thread\'s': async (b) => {
+        const { id } = await thread(b);
+        const pairs = Array.from({ length: 16 }, () => ({ channel: 'sms',
+            company_address: 'tel:+15550001', person_address: phone() }));
+        const answers = await b.atOnce(16, 'store', 'link',
+            (i) => ({ thread_id: id, pairs: [pairs[i]] }));
+
+        assert.ok(answers.every((a) => a.rc === OK));
+
+        for (const pair of pairs) {
+            assert.equal((await b.store('find', pair)).thread_id, id);
+        }
+    },
+
+    'sent_as: by the provider\'s id of a message': async (b) => {
+        const [id, next] = [unique('SM'), unique('SM')];
+        const made = await written(b, { provider_message_id: id });
+        const { record } = await b.store('load',
+            { thread_id: made.id, messages: 1 });
+
+        assert.deepEqual(await b.store('sent_as',
+            { provider_message_id: id }), { thread_id: made.id,
+            entry_id: record.messages[0].entry_id });
+        await b.store('sent_as', { provider_message_id: next }, DECLINED);
+
+        /* an id that is known only later, when the message has been sent */
+        await b.store('record', { thread_id: made.id, messages: [
+            { entry_id: 'm', role: 'assistant', channel: 'sms',
+                status: 'pending' }] });
+        await b.store('record', { thread_id: made.id, messages: [
+            { entry_id: 'm', status: 'sent', provider_message_id: next }] });
+        assert.deepEqual(await b.store('sent_as',
+            { provider_message_id: next }),
+        { thread_id: made.id, entry_id: 'm' });
+    },
+
+    'sent_as: says nothing of what a person sent': async (b) => {
+        const id = unique('SM');
+        const { id: thread_id } = await thread(b);
+
+        await b.store('record', { thread_id, messages: [
+            { entry_id: 'm', role: 'user', channel: 'sms',
+                status: 'received', provider_message_id: id }] });
+        await b.store('sent_as', { provider_message_id: id }, DECLINED);
+    },
+
+    'ledger: what a person said, oldest first, per company': async (b) => {
+        const person = phone();
+        const company = unique('ci');
+        const before = Date.now();
+        const say = (optedOut, source, proof, other = company) =>
+            b.store('consent', { company_id: other, person_address: person,
+                opted_out: optedOut, source, proof });
+        const read = (company_id = company) => b.store('ledger',
+            { company_id, person_address: person });
+
+        assert.deepEqual(await read(), { opted_out: false, entries: [] });
+        await say(true, 'keyword', 'STOP');
+        await say(true, 'api', '', unique('another'));
+        await say(false, 'link', 'é');
+
+        const { opted_out: out, entries } = await read();
+
+        assert.equal(out, false);
+        assert.deepEqual(entries.map(({ at, ...rest }) => rest), [
+            { opted_out: true, source: 'keyword', proof: 'STOP' },
+            { opted_out: false, source: 'link', proof: 'é' }]);
+
+        for (const { at } of entries) {
+            assert.ok(Number.isInteger(at) && at >= before - 1000
+                && at <= Date.now() + 1000);
+        }
+
+        await say(true, 'provider', '21610');
+        assert.equal((await read()).opted_out, true);
+        assert.equal((await read()).entries.length, 3);
+    },
+
     'load: the newest messages, the oldest of them first': async (b) => {
         const made = await thread(b);
 

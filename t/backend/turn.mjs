@@ -11,6 +11,11 @@ import { ABORT, DECLINED, OK, message, phone, thread, ulid, unique }
     from './backend.mjs';
 
 
+/* NGX_COMMS_STATUS_RANKS */
+const STATUSES = ['pending', 'cancelled', 'unknown', 'sent', 'failed',
+    'delivered', 'bounced', 'read'];
+
+
 async function claim(b, id, history = 0) {
     return b.store('claim', { thread_id: id, history });
 }
@@ -205,6 +210,145 @@ export const behaviours = {
         await b.store('intend', ask, DECLINED);
     },
 
+    'intend: refused when somebody else owns the thread': async (b) => {
+        const { id } = await thread(b);
+        const ask = (owner, effect = 'e') => b.ask('store', 'intend',
+            intent(id, effect, { owner }));
+        const owner = { refused: 'owner' };
+
+        assert.deepEqual((await ask('human')).answer, owner);
+        assert.equal((await ask('ai')).rc, OK);
+
+        await b.store('record', { thread_id: id,
+            set: { hand_off_to_human: 1 } });
+        assert.deepEqual((await ask('ai', 'f')).answer, owner);
+        assert.equal((await ask('ai', 'f')).rc, ABORT);
+        assert.equal((await ask('human', 'f')).rc, OK);
+        assert.equal((await ask('ai', 'e')).rc, DECLINED,
+            'what was written down is asked first');
+
+        await b.store('record', { thread_id: id,
+            set: { hand_off_to_human: 0 } });
+        assert.equal((await ask('ai', 'g')).rc, OK);
+    },
+
+    'intend: refused when something newer came in': async (b) => {
+        const made = await thread(b);
+        const ask = (newest, effect) => b.ask('store', 'intend',
+            intent(made.id, effect, { newest_inbound_id: newest }));
+        const kept = [message(made.person), message(made.person)];
+        const [one, two] = kept.map((k) => k.inbound.inbound_id);
+        const bind = (k) => b.store('find', { channel: 'whatsapp',
+            company_address: 'tel:+15550001', person_address: made.person,
+            inbound_id: k.inbound.inbound_id });
+
+        for (const k of kept) {
+            await b.store('keep', k);
+        }
+
+        assert.equal((await ask('', 'a')).rc, OK);
+        await bind(kept[0]);
+        assert.equal((await claim(b, made.id)).record.newest_inbound_id, one);
+        assert.deepEqual((await ask('', 'b')).answer, { refused: 'newer' });
+        assert.equal((await ask(one, 'b')).rc, OK);
+        await bind(kept[1]);
+        await bind(kept[0]);
+        assert.equal((await load(b, made.id)).newest_inbound_id, two);
+        assert.deepEqual((await ask(one, 'c')).answer, { refused: 'newer' });
+        assert.equal((await ask(one, 'b')).rc, DECLINED);
+        assert.equal((await ask(two, 'c')).rc, OK);
+        assert.equal((await b.ask('store', 'intend',
+            intent(made.id, 'd'))).rc, OK, 'who does not ask is not refused');
+    },
+
+    'intend: a message that waits no more is not news': async (b) => {
+        const made = await thread(b);
+        const kept = [message(made.person), message(made.person)];
+        const bind = (k) => b.store('find', { channel: 'whatsapp',
+            company_address: 'tel:+15550001', person_address: made.person,
+            inbound_id: k.inbound.inbound_id });
+
+        for (const k of kept) {
+            await b.store('keep', k);
+        }
+
+        await b.store('record', { thread_id: made.id, turn_id: 't',
+            inbound_done: [kept[0].inbound.inbound_id] });
+        await b.store('orphan', { inbound_id: kept[1].inbound.inbound_id,
+            reason: 'x' });
+        await bind(kept[0]);
+        await bind(kept[1]);
+        assert.equal((await load(b, made.id)).newest_inbound_id, undefined);
+        await b.store('intend', intent(made.id, 'a',
+            { newest_inbound_id: '' }));
+    },
+
+    'intend: a first message only while its channel is pending':
+    async (b) => {
+        const { id } = await thread(b);
+        const ask = (channel, effect) => b.ask('store', 'intend',
+            intent(id, effect, { channel }));
+
+        assert.equal((await ask('email', 'a')).rc, OK);
+        await b.store('record', { thread_id: id,
+            channel_state: { channel: 'email', status: 'cancelled' } });
+        assert.deepEqual((await ask('email', 'b')).answer,
+            { refused: 'channel' });
+        assert.equal((await ask('email', 'a')).rc, DECLINED);
+        assert.equal((await ask('whatsapp', 'b')).rc, OK);
+        assert.deepEqual((await ask('sms', 'c')).answer,
+            { refused: 'channel' });
+    },
+
+    'intend: what is asked is asked in one order': async (b) => {
+        const made = await thread(b);
+        const { fence } = await claim(b, made.id);
+        const kept = message(made.person);
+        const ask = async (changes) => (await b.store('intend', intent(
+            made.id, 'e', { fence, person_address: made.person, owner: 'ai',
+                newest_inbound_id: '', channel: 'email', ...changes }),
+        ABORT)).refused;
+
+        await b.store('keep', kept);
+        await b.store('find', { channel: 'whatsapp',
+            company_address: 'tel:+15550001', person_address: made.person,
+            inbound_id: kept.inbound.inbound_id });
+        await b.store('record', { thread_id: made.id,
+            set: { hand_off_to_human: 1 },
+            channel_state: { channel: 'email', status: 'sent' } });
+        await b.store('consent', { company_id: made.company,
+            person_address: made.person, opted_out: true, source: 'link',
+            proof: '' });
+
+        assert.equal(await ask({ fence: fence + 1 }), 'fence');
+        assert.equal(await ask({}), 'opted_out');
+        assert.equal(await ask({ person_address: null }), 'owner');
+        assert.equal(await ask({ person_address: null, owner: null }),
+            'newer');
+        assert.equal(await ask({ person_address: null, owner: 'human',
+            newest_inbound_id: null }), 'channel');
+    },
+
+    'intend: 32 intents and 32 hand-offs at once: none behind a hand-off':
+    async (b) => {
+        const ids = await Promise.all(Array.from({ length: 32 },
+            async () => (await thread(b)).id));
+
+        await Promise.all(ids.map(async (id) => {
+            const [got] = await Promise.all([
+                b.askAny('store', 'intend', intent(id, 'e',
+                    { owner: 'ai' })),
+                b.askAny('store', 'record', { thread_id: id,
+                    set: { hand_off_to_human: 1 } }),
+            ]);
+            const after = await b.askAny('store', 'intend',
+                intent(id, 'f', { owner: 'ai' }));
+
+            assert.ok([OK, ABORT].includes(got.rc));
+            assert.deepEqual(after.answer, { refused: 'owner' });
+        }));
+    },
+
     'withdraw: takes an intent back, and nothing else': async (b) => {
         const { id } = await thread(b);
         const effect = { thread_id: id, effect_id: 'e' };
@@ -290,12 +434,12 @@ export const behaviours = {
                 ...(reason === undefined ? {} : { reason }) } }))
             .channel_states;
 
-        assert.deepEqual(await set('email', 'failed', 'bounced'),
-            { whatsapp: 'pending', email: 'failed' });
+        assert.deepEqual(await set('email', 'unknown', 'timeout'),
+            { whatsapp: 'pending', email: 'unknown' });
         assert.deepEqual((await load(b, id)).channel_reasons,
-            { email: 'bounced' });
+            { email: 'timeout' });
         assert.deepEqual(await set('whatsapp', 'sent'),
-            { whatsapp: 'sent', email: 'failed' });
+            { whatsapp: 'sent', email: 'unknown' });
         assert.deepEqual(await set('email', 'sent'),
             { whatsapp: 'sent', email: 'sent' });
 
@@ -304,6 +448,109 @@ export const behaviours = {
         assert.deepEqual(record.channel_states,
             { whatsapp: 'sent', email: 'sent' });
         assert.deepEqual(record.channel_reasons, {});
+    },
+
+    'record: the state of a channel never goes back': async (b) => {
+        for (const [i, from] of STATUSES.entries()) {
+            for (const [k, to] of STATUSES.entries()) {
+                if (i === k) {
+                    continue;
+                }
+
+                const { id } = await thread(b);
+                const set = (status, reason) => b.store('record',
+                    { thread_id: id, set: { step: status },
+                        channel_state: { channel: 'email', status, reason } });
+
+                await set(from, 'first');
+
+                const { channel_states: now } = await set(to, 'second');
+                const [status, reason] = k > i ? [to, 'second']
+                    : [from, 'first'];
+                const record = await load(b, id);
+
+                assert.deepEqual(now, { whatsapp: 'pending', email: status });
+                assert.deepEqual(record.channel_states, now);
+                assert.deepEqual(record.channel_reasons, { email: reason });
+                assert.equal(record.step, to, 'the rest is taken');
+            }
+        }
+    },
+
+    'record: all channels, each as far as it may': async (b) => {
+        const { id } = await thread(b);
+        const set = async (state) => (await b.store('record',
+            { thread_id: id, channel_state: state })).channel_states;
+
+        await set({ channel: 'email', status: 'delivered' });
+        assert.deepEqual(await set({ channel: null, status: 'failed',
+            reason: 'gave_up' }), { whatsapp: 'failed', email: 'delivered' });
+        assert.deepEqual((await load(b, id)).channel_reasons,
+            { whatsapp: 'gave_up' });
+    },
+
+    'record: only_pending leaves what is not pending': async (b) => {
+        const { id } = await thread(b);
+        const set = async (state) => (await b.store('record',
+            { thread_id: id, channel_state: state })).channel_states;
+        const cancel = { status: 'cancelled', reason: 'replied',
+            only_pending: true };
+
+        await set({ channel: 'email', status: 'unknown', reason: 'timeout' });
+        assert.deepEqual(await set({ channel: 'email', status: 'sent',
+            only_pending: true }), { whatsapp: 'pending', email: 'unknown' });
+        assert.deepEqual(await set({ channel: null, ...cancel }),
+            { whatsapp: 'cancelled', email: 'unknown' });
+        assert.deepEqual(await set({ channel: null, ...cancel,
+            status: 'sent' }), { whatsapp: 'cancelled', email: 'unknown' });
+        assert.deepEqual((await load(b, id)).channel_reasons,
+            { whatsapp: 'replied', email: 'timeout' });
+
+        const one = (await thread(b)).id;
+
+        assert.deepEqual((await b.store('record', { thread_id: one,
+            channel_state: { channel: 'email', ...cancel } }))
+            .channel_states, { whatsapp: 'pending', email: 'cancelled' });
+    },
+
+    'record: the status of a message never goes back': async (b) => {
+        const { id } = await thread(b);
+        const set = (changes) => b.store('record', { thread_id: id,
+            messages: [{ entry_id: 'm', ...changes }] });
+        const message = async () => (await load(b, id)).messages[0];
+
+        await set({ role: 'assistant', content: 'x', status: 'pending',
+            turn_id: 't' });
+
+        for (const [i, status] of STATUSES.entries()) {
+            await set({ status, reason: `r${i}`, n: i });
+
+            for (let k = 0; k < i; k++) {
+                await set({ status: STATUSES[k], reason: 'late', n: 100 + k,
+                    provider_message_id: `SM${k}` });
+
+                const got = await message();
+
+                assert.equal(got.status, status);
+                assert.equal(got.reason, `r${i}`);
+                assert.equal(got.n, 100 + k, 'the rest is taken');
+                assert.equal(got.provider_message_id, `SM${k}`);
+            }
+        }
+
+        assert.equal((await message()).content, 'x');
+        assert.deepEqual((await claim(b, id)).unsent, []);
+    },
+
+    'record: a message of a person has no rank': async (b) => {
+        const { id } = await thread(b);
+        const set = (status) => b.store('record', { thread_id: id,
+            messages: [{ entry_id: 'm', role: 'user', status }] });
+
+        await set('received');
+        await set('read');
+        await set('received');
+        assert.equal((await load(b, id)).messages[0].status, 'received');
     },
 
     'record: two workers may set two channels at once': async (b) => {
