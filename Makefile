@@ -128,7 +128,7 @@ check-aws:
 	@$(MAKE) -s -f t/aws/aws.mk check
 	@$(TEST_ENV) util/node --test --test-concurrency=1 \
 	    t/aws/bus.test.mjs t/aws/startup.test.mjs \
-	    t/aws/sns.test.mjs
+	    t/aws/sns.test.mjs t/aws/template.test.mjs
 
 # two machines that pause and die, and faults of the services; some minutes
 .PHONY: check-nodes
