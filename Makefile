@@ -123,12 +123,14 @@ check-e2e:
 	@$(TEST_ENV) util/node --test --test-concurrency=1 \
 	    t/standins/*.test.mjs t/e2e/*.test.mjs
 
+AWS_TESTS = $(filter-out %/aws.test.mjs $(NODES_TESTS),$(wildcard \
+                t/aws/*.test.mjs))
+NODES_TESTS = t/aws/faults.test.mjs t/aws/nodes.test.mjs
+
 check-aws:
 	@echo "== AWS: signer, client, bus, one node"
 	@$(MAKE) -s -f t/aws/aws.mk check
-	@$(TEST_ENV) util/node --test --test-concurrency=1 \
-	    t/aws/bus.test.mjs t/aws/startup.test.mjs \
-	    t/aws/sns.test.mjs t/aws/template.test.mjs
+	@$(TEST_ENV) util/node --test --test-concurrency=1 $(AWS_TESTS)
 
 # two machines that pause and die, and faults of the services; some minutes
 .PHONY: check-nodes
@@ -137,7 +139,7 @@ check-nodes:
 	@$(MAKE) -s module
 	@echo "== AWS: two nodes, faults"
 	@$(TEST_ENV) util/node --test --test-concurrency=1 \
-	    t/aws/faults.test.mjs t/aws/nodes.test.mjs
+	    $(NODES_TESTS)
 
 check-contract:
 	@echo "== contract"

@@ -148,7 +148,8 @@ ngx_comms_aws_init_process(ngx_comms_aws_t *aws, ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    return ngx_comms_aws_credentials_init(aws->credentials, cycle, aws->loop);
+    return ngx_comms_aws_credentials_init(aws->credentials, cycle, aws->loop,
+                                          aws->zone, &aws->skew);
 }
 
 

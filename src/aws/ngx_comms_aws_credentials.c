@@ -9,8 +9,12 @@
  *   nothing or expired     calls wait for the fetch
  *   less than 10 minutes   calls wait for the fetch; what is valid still is
  *                          used when it fails
- *   less than 15 minutes   fetched beside the calls, a little earlier or
- *                          later in each worker
+ *   less than 15 minutes   fetched beside the calls
+ *
+ * The workers of a machine take turns, by a lease in the zone: the source is
+ * asked by one of them at a time.  Who has valid keys goes on with them
+ * meanwhile, who has none waits for its turn.  The keys themselves stay in
+ * each process: no secret is in shared memory.
  *
  * Invariants:
  *   1. One fetch at a time.  It has a pool of its own, and the keys in use
@@ -28,10 +32,14 @@
 #include <aws/ngx_comms_aws_credentials_private.h>
 
 
-#define NGX_COMMS_AWS_ADVISORY     (15 * 60)    /* seconds */
-#define NGX_COMMS_AWS_MANDATORY    (10 * 60)
-#define NGX_COMMS_AWS_AFTER_FETCH  60
-#define NGX_COMMS_AWS_AFTER_ERROR  5
+#define NGX_COMMS_AWS_AFTER_ERROR  5        /* seconds */
+
+/* ms: a fetch is over by then, or its worker hangs */
+#define NGX_COMMS_AWS_TERM         60000
+
+/* between two looks whether it is our turn, and for how long, ms */
+#define NGX_COMMS_AWS_LOOK         50
+#define NGX_COMMS_AWS_PATIENCE     10000
 
 
 static ngx_int_t ngx_comms_aws_credentials_profile(ngx_conf_t *cf,
@@ -49,7 +57,17 @@ static ngx_int_t ngx_comms_aws_credentials_say(ngx_conf_t *cf,
 static ngx_uint_t ngx_comms_aws_credentials_fetchable(
     ngx_comms_aws_credentials_t *cr);
 static ngx_int_t ngx_comms_aws_credentials_begin(
+    ngx_comms_aws_credentials_t *cr, ngx_uint_t wait);
+static void ngx_comms_aws_credentials_start(ngx_comms_aws_credentials_t *cr);
+static ngx_int_t ngx_comms_aws_credentials_turn(
     ngx_comms_aws_credentials_t *cr);
+static void ngx_comms_aws_credentials_look(ngx_event_t *ev);
+static void ngx_comms_aws_credentials_leave(ngx_comms_aws_credentials_t *cr);
+static time_t ngx_comms_aws_credentials_now(ngx_comms_aws_credentials_t *cr);
+
+
+static ngx_str_t  ngx_comms_aws_credentials_lease =
+                                                ngx_string("aws#credentials");
 
 
 ngx_comms_aws_credentials_t *
@@ -333,9 +351,12 @@ ngx_comms_aws_credentials_say(ngx_conf_t *cf, ngx_comms_aws_credentials_t *cr)
 
 ngx_int_t
 ngx_comms_aws_credentials_init(ngx_comms_aws_credentials_t *cr,
-    ngx_cycle_t *cycle, ngx_comms_curl_loop_t *loop)
+    ngx_cycle_t *cycle, ngx_comms_curl_loop_t *loop, ngx_comms_zone_t *zone,
+    time_t *skew)
 {
     cr->loop = loop;
+    cr->zone = zone;
+    cr->skew = skew;
     cr->log = cycle->log;
     cr->event.data = cr;
     cr->event.log = cycle->log;
@@ -357,7 +378,7 @@ ngx_comms_aws_credentials_init(ngx_comms_aws_credentials_t *cr,
     if (ngx_comms_aws_credentials_fetchable(cr)
         && (cr->keys.access_key.len == 0 || cr->region.len == 0))
     {
-        return ngx_comms_aws_credentials_begin(cr);
+        return ngx_comms_aws_credentials_begin(cr, 1);
     }
 
     return NGX_OK;
@@ -375,6 +396,8 @@ ngx_comms_aws_credentials_exit(ngx_comms_aws_credentials_t *cr)
     if (cr->event.timer_set) {
         ngx_del_timer(&cr->event);
     }
+
+    ngx_comms_aws_credentials_leave(cr);
 
     if (cr->files != NULL) {
         ngx_comms_aws_files_free(cr->files);
@@ -403,24 +426,28 @@ ngx_int_t
 ngx_comms_aws_credentials_get(ngx_comms_aws_credentials_t *cr,
     ngx_comms_aws_identity_t *identity, ngx_comms_aws_waiter_t *waiter)
 {
-    time_t      now, left;
-    ngx_uint_t  valid, fresh;
+    ngx_uint_t           valid;
+    ngx_comms_aws_age_e  age;
 
-    now = ngx_time();
-    left = cr->expires - now;
+    age = ngx_comms_aws_age(cr->expires, ngx_comms_aws_credentials_now(cr));
 
-    valid = cr->keys.access_key.len && cr->region.len
-            && (cr->expires == 0 || left > 0);
-    fresh = valid && (cr->expires == 0 || left > NGX_COMMS_AWS_MANDATORY);
-
-    if ((!valid || (cr->expires != 0 && left <= NGX_COMMS_AWS_ADVISORY))
-        && cr->fetch == NULL && now >= cr->next
-        && ngx_comms_aws_credentials_fetchable(cr))
-    {
-        (void) ngx_comms_aws_credentials_begin(cr);
+    if (cr->keys.access_key.len == 0 || cr->region.len == 0) {
+        age = NGX_COMMS_AWS_OVER;
     }
 
-    if (!fresh && cr->fetch != NULL) {
+    valid = (age != NGX_COMMS_AWS_OVER);
+
+    if (age != NGX_COMMS_AWS_FRESH
+        && cr->fetch == NULL
+        && ngx_time() >= (valid ? cr->next : cr->soon)
+        && ngx_comms_aws_credentials_fetchable(cr))
+    {
+        (void) ngx_comms_aws_credentials_begin(cr, !valid);
+    }
+
+    if (cr->fetch != NULL
+        && (age == NGX_COMMS_AWS_REQUIRED || age == NGX_COMMS_AWS_OVER))
+    {
         ngx_queue_insert_tail(&cr->waiting, &waiter->queue);
         return NGX_AGAIN;
     }
@@ -471,7 +498,7 @@ ngx_comms_aws_credentials_refused(ngx_comms_aws_credentials_t *cr,
     }
 
     if (cr->fetch == NULL && ngx_time() >= cr->next) {
-        (void) ngx_comms_aws_credentials_begin(cr);
+        (void) ngx_comms_aws_credentials_begin(cr, 1);
     }
 
     if (cr->fetch == NULL) {
@@ -484,14 +511,44 @@ ngx_comms_aws_credentials_refused(ngx_comms_aws_credentials_t *cr,
 }
 
 
+/* "wait": for our turn, when another worker fetches */
+
 static ngx_int_t
-ngx_comms_aws_credentials_begin(ngx_comms_aws_credentials_t *cr)
+ngx_comms_aws_credentials_begin(ngx_comms_aws_credentials_t *cr,
+    ngx_uint_t wait)
 {
+    ngx_int_t  rc;
+
+    rc = ngx_comms_aws_credentials_turn(cr);
+
+    if (rc != NGX_OK && !wait) {
+        cr->next = ngx_time() + 1;
+        return NGX_DECLINED;
+    }
+
     cr->fetch = ngx_create_pool(4096, cr->log);
+
     if (cr->fetch == NULL) {
+        ngx_comms_aws_credentials_leave(cr);
         return NGX_ERROR;
     }
 
+    if (rc != NGX_OK) {
+        cr->patience = ngx_current_msec + NGX_COMMS_AWS_PATIENCE;
+        cr->event.handler = ngx_comms_aws_credentials_look;
+        ngx_add_timer(&cr->event, NGX_COMMS_AWS_LOOK);
+        return NGX_OK;
+    }
+
+    ngx_comms_aws_credentials_start(cr);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_comms_aws_credentials_start(ngx_comms_aws_credentials_t *cr)
+{
     cr->tries = 0;
     cr->fetched_expires = 0;
     ngx_memzero(&cr->fetched, sizeof(ngx_comms_aws_keys_t));
@@ -499,8 +556,72 @@ ngx_comms_aws_credentials_begin(ngx_comms_aws_credentials_t *cr)
     ngx_str_null(&cr->role);
 
     ngx_comms_aws_fetch(cr);
+}
 
-    return NGX_OK;
+
+/* NGX_OK: the turn is ours; NGX_BUSY: it is another worker's */
+
+static ngx_int_t
+ngx_comms_aws_credentials_turn(ngx_comms_aws_credentials_t *cr)
+{
+    ngx_int_t  rc;
+
+    if (cr->zone == NULL) {
+        return NGX_OK;
+    }
+
+    rc = ngx_comms_lease_take(cr->zone, &ngx_comms_aws_credentials_lease,
+                              NGX_COMMS_AWS_TERM, &cr->turn);
+
+    cr->leased = (rc == NGX_OK);
+
+    /* a zone that is full must not keep anybody from its keys */
+
+    return (rc == NGX_BUSY) ? NGX_BUSY : NGX_OK;
+}
+
+
+static void
+ngx_comms_aws_credentials_look(ngx_event_t *ev)
+{
+    ngx_comms_aws_credentials_t  *cr;
+
+    cr = ev->data;
+
+    if (ngx_comms_aws_credentials_turn(cr) == NGX_OK) {
+        ngx_comms_aws_credentials_start(cr);
+        return;
+    }
+
+    if ((ngx_msec_int_t) (cr->patience - ngx_current_msec) <= 0) {
+        ngx_comms_aws_credentials_end(cr, "another worker process has been "
+                                      "fetching them for too long");
+        return;
+    }
+
+    ngx_add_timer(ev, NGX_COMMS_AWS_LOOK
+                      + (ngx_msec_t) ngx_random() % NGX_COMMS_AWS_LOOK);
+}
+
+
+static void
+ngx_comms_aws_credentials_leave(ngx_comms_aws_credentials_t *cr)
+{
+    if (cr->leased) {
+        cr->leased = 0;
+        (void) ngx_comms_lease_drop(cr->zone,
+                                    &ngx_comms_aws_credentials_lease,
+                                    cr->turn);
+    }
+}
+
+
+/* by AWS's clock, in which expirations are */
+
+static time_t
+ngx_comms_aws_credentials_now(ngx_comms_aws_credentials_t *cr)
+{
+    return ngx_time() + *cr->skew;
 }
 
 
@@ -512,6 +633,7 @@ ngx_comms_aws_credentials_end(ngx_comms_aws_credentials_t *cr,
     ngx_queue_t             *q, waiting;
     ngx_comms_aws_waiter_t  *waiter;
 
+    ngx_comms_aws_credentials_leave(cr);
     ngx_comms_aws_files_free(cr->files);
 
     if (failure == NULL && cr->fetched.access_key.len) {
@@ -520,19 +642,21 @@ ngx_comms_aws_credentials_end(ngx_comms_aws_credentials_t *cr,
             ngx_destroy_pool(cr->pool);
         }
 
-        /* the jitter keeps workers from fetching all at once */
-
         cr->pool = cr->fetch;
         cr->keys = cr->fetched;
         cr->expires = cr->fetched_expires;
         cr->generation++;
-        cr->next = ngx_time() + NGX_COMMS_AWS_AFTER_FETCH
-                   + (time_t) (ngx_random() % NGX_COMMS_AWS_AFTER_FETCH);
+        cr->next = ngx_time()
+                   + ngx_comms_aws_pause(cr->expires,
+                                         ngx_comms_aws_credentials_now(cr),
+                                         (ngx_uint_t) ngx_random());
+        cr->soon = ngx_time() + 1;
 
     } else {
         ngx_destroy_pool(cr->fetch);
         cr->next = ngx_time() + NGX_COMMS_AWS_AFTER_ERROR
                    + (time_t) (ngx_random() % NGX_COMMS_AWS_AFTER_ERROR);
+        cr->soon = cr->next;
     }
 
     cr->fetch = NULL;

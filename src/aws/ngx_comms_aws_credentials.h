@@ -41,8 +41,13 @@ typedef struct {
 ngx_comms_aws_credentials_t *ngx_comms_aws_credentials_add(ngx_conf_t *cf,
     ngx_comms_aws_conf_t *conf, ngx_comms_aws_environment_t *env);
 
+/*
+ * In a worker.  "zone" (may be NULL): where the workers take turns; "skew":
+ * AWS's clock less ours, seconds, looked at whenever an expiration is.
+ */
 ngx_int_t ngx_comms_aws_credentials_init(ngx_comms_aws_credentials_t *cr,
-    ngx_cycle_t *cycle, ngx_comms_curl_loop_t *loop);
+    ngx_cycle_t *cycle, ngx_comms_curl_loop_t *loop, ngx_comms_zone_t *zone,
+    time_t *skew);
 void ngx_comms_aws_credentials_exit(ngx_comms_aws_credentials_t *cr);
 
 /*

@@ -37,10 +37,6 @@
 #define NGX_COMMS_AWS_MAX_KEY            256
 #define NGX_COMMS_AWS_MAX_TOKEN          16384
 #define NGX_COMMS_AWS_MAX_ROLE           128
-#define NGX_COMMS_AWS_OUTAGE             (15 * 60)    /* seconds */
-#define NGX_COMMS_AWS_OUTAGE_MIN         (2 * 60)
-#define NGX_COMMS_AWS_OUTAGE_JITTER      (8 * 60)
-#define NGX_COMMS_AWS_NEAR               (15 * 60)
 
 
 static void ngx_comms_aws_fetch_profile(ngx_comms_aws_credentials_t *cr);
@@ -470,8 +466,6 @@ ngx_comms_aws_fetch_keys_done(void *data, ngx_comms_answer_t *an)
 {
     ngx_comms_aws_credentials_t *cr = data;
 
-    time_t  now;
-
     cr->transfer = NULL;
 
     if (ngx_comms_aws_fetch_json(cr, an) != NGX_OK) {
@@ -479,20 +473,9 @@ ngx_comms_aws_fetch_keys_done(void *data, ngx_comms_answer_t *an)
         return;
     }
 
-    /*
-     * In an outage the metadata service hands out what has expired, and the
-     * other services go on accepting it.
-     */
-
-    now = ngx_time();
-
-    if (cr->fetched_expires != 0
-        && cr->fetched_expires <= now + NGX_COMMS_AWS_NEAR)
-    {
-        cr->fetched_expires = now + NGX_COMMS_AWS_OUTAGE
-            + NGX_COMMS_AWS_OUTAGE_MIN
-            + (time_t) (ngx_random() % NGX_COMMS_AWS_OUTAGE_JITTER);
-    }
+    cr->fetched_expires = ngx_comms_aws_extended(cr->fetched_expires,
+                                                 ngx_time() + *cr->skew,
+                                                 (ngx_uint_t) ngx_random());
 
     ngx_comms_aws_fetch_region(cr);
 }

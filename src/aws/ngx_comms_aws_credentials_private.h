@@ -16,6 +16,8 @@
 #include <ngx_thread_pool.h>
 #include <aws/ngx_comms_aws_credentials.h>
 #include <aws/ngx_comms_aws_endpoint.h>
+#include <aws/ngx_comms_aws_refresh.h>
+#include <guard/ngx_comms_zone.h>
 
 
 #define NGX_COMMS_AWS_MAX_FILE  (256 * 1024)
@@ -53,6 +55,9 @@ struct ngx_comms_aws_credentials_s {
     time_t                         expires;     /* 0: never */
     ngx_uint_t                     generation;
     time_t                         next;        /* no fetch before */
+    time_t                         soon;        /* the same without valid
+                                                   keys */
+    time_t                        *skew;        /* AWS's clock less ours */
 
     /* the fetch that is under way */
     ngx_pool_t                    *fetch;       /* NULL: none is */
@@ -64,13 +69,19 @@ struct ngx_comms_aws_credentials_s {
     ngx_comms_aws_step_pt          step;        /* what is tried again */
     ngx_comms_curl_transfer_t     *transfer;
 
+    ngx_comms_zone_t              *zone;        /* may be NULL */
+    uint64_t                       turn;        /* the lease's token */
+    ngx_uint_t                     leased;      /* the turn is ours */
+    ngx_msec_t                     patience;    /* we wait for it until then */
+
     ngx_comms_curl_loop_t         *loop;
     ngx_log_t                     *log;
     ngx_thread_pool_t             *threads;
     ngx_thread_task_t             *task;
     ngx_comms_aws_files_t         *files;
-    ngx_event_t                    event;       /* before the next try, and
-                                                   while the thread reads */
+    ngx_event_t                    event;       /* before our turn and the
+                                                   next try, and while the
+                                                   thread reads */
     ngx_queue_t                    waiting;
     ngx_pool_t                    *regions;     /* the region, when fetched */
 };

@@ -541,6 +541,35 @@ test('credentials: container, a token file, renewed when refused', async () => {
 });
 
 
+test('credentials end by AWS\'s clock', async () => {
+    let served = 0;
+    const hour = 3600_000;
+    const later = () => new Date(Date.now() + hour).toUTCString();
+
+    /* half an hour by our clock, and over by AWS's */
+    stub.reset();
+    stub.routes = { 'GET /creds': (q, s) => json(200, keys(`LATE${++served}`,
+        served === 1 ? hour / 2 : 3 * hour))(q, s) };
+    stub.script = [json(200, {}),
+        error(403, 'SignatureDoesNotMatch', { Date: later() })];
+
+    await nginx({ AWS_REGION: 'us-east-1', AWS_ENDPOINT_URL: stub.url,
+        AWS_CONTAINER_CREDENTIALS_FULL_URI: `${stub.url}/creds` },
+    async (n) => {
+        assert.equal((await n.call(SQS, 'X')).rc, OK);
+        assert.equal(served, 1);
+        await n.call(SQS, 'X');
+        await until(async () => {
+            stub.script = [json(200, {})];
+            return (await n.call(SQS, 'X')).rc === OK;
+        });
+    });
+
+    assert.equal(served, 2);
+    assert.match(stub.seen.at(-1).req.headers.authorization, /=LATE2\//);
+});
+
+
 test('credentials: web identity', async () => {
     stub.reset();
     stub.script = [(q, s) => s.writeHead(503).end(), (q, s) => {

@@ -11,7 +11,7 @@
  *   front.chance = { share, random, kinds }   the same, by lot: share of 100
  *   front.away       true: every connection is cut
  *   front.skew       ms by which the services' clock is ahead of ours
- *   front.seen       [{ service, operation, body }]
+ *   front.seen       [{ service, operation, body, token }]; of the session
  *   front.refused    what was wrong with requests, in words
  *
  * With "generous" the queues that are asked for, their dead letters and their
@@ -174,7 +174,8 @@ export class Front {
             ? JSON.parse(body.toString() || '{}')
             : Object.fromEntries(form);
 
-        this.seen.push({ service: auth.service, operation, body: json });
+        this.seen.push({ service: auth.service, operation, body: json,
+            token: request.headers['x-amz-security-token'] });
 
         const fault = this.meets(operation);
 
