@@ -417,6 +417,25 @@ ngx_http_comms_init_workers(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
         }
     }
 
+    if (mcf->aws.uses[NGX_HTTP_COMMS_AWS_BUS]) {
+        /* queues of SQS have a visibility of their own */
+        return NGX_CONF_OK;
+    }
+
+    worker = mcf->workers.elts;
+
+    for (i = 0; i < mcf->workers.nelts; i++) {
+        if (worker[i].visibility == 0) {
+            worker[i].visibility = NGX_COMMS_BUS_VISIBILITY;
+        }
+
+        if (ngx_http_comms_conf_worker_check(cf, &worker[i])
+            != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
     return NGX_CONF_OK;
 }
 

@@ -82,7 +82,14 @@ char *ngx_http_comms_conf_aws_projects(ngx_conf_t *cf,
 /* the flow of a queue, or NULL when there is no such queue */
 const ngx_comms_step_t *ngx_http_comms_conf_steps(ngx_str_t *queue);
 
-/* adds "comms_worker" with its defaults for a queue that has none yet */
+/* the heartbeat against the visibility, if that is known */
+char *ngx_http_comms_conf_worker_check(ngx_conf_t *cf,
+    ngx_http_comms_worker_t *worker);
+
+/*
+ * Adds "comms_worker" with its defaults for a queue that has none yet; the
+ * visibility is open until the bus is known.
+ */
 ngx_int_t ngx_http_comms_conf_add_worker(ngx_http_comms_main_conf_t *mcf,
     ngx_str_t *queue, ngx_http_comms_worker_t **worker);
 

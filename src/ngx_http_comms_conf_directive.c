@@ -312,8 +312,6 @@ ngx_http_comms_conf_worker(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    worker->heartbeat = NGX_CONF_UNSET_MSEC;
-
     for (i = 2; i < cf->args->nelts; i++) {
         allowed = NULL;
 
@@ -334,17 +332,24 @@ ngx_http_comms_conf_worker(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    ngx_conf_init_msec_value(worker->heartbeat, worker->visibility / 3);
+    return ngx_http_comms_conf_worker_check(cf, worker);
+}
 
-    if (worker->heartbeat >= worker->visibility) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"heartbeat\" must be less than \"visibility\" "
-                           "in \"%V\" directive: %Mms and %Mms", &cmd->name,
-                           worker->heartbeat, worker->visibility);
-        return NGX_CONF_ERROR;
+
+char *
+ngx_http_comms_conf_worker_check(ngx_conf_t *cf,
+    ngx_http_comms_worker_t *worker)
+{
+    if (worker->visibility == 0 || worker->heartbeat < worker->visibility) {
+        return NGX_CONF_OK;
     }
 
-    return NGX_CONF_OK;
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"heartbeat\" must be less than \"visibility\" "
+                       "in \"comms_worker\" directive: %Mms and %Mms",
+                       worker->heartbeat, worker->visibility);
+
+    return NGX_CONF_ERROR;
 }
 
 
@@ -436,8 +441,8 @@ ngx_http_comms_conf_add_worker(ngx_http_comms_main_conf_t *mcf,
     w->queue = *queue;
     w->steps = ngx_http_comms_conf_steps(queue);
     w->concurrency = 64;
-    w->visibility = 60000;
-    w->heartbeat = w->visibility / 3;
+    w->visibility = 0;
+    w->heartbeat = 0;
     w->max_receives = 12;
 
     *worker = w;

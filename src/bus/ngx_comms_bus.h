@@ -38,6 +38,10 @@
                                           /* and one named as each channel */
 
 
+/* ms, of a queue that has no visibility of its own */
+#define NGX_COMMS_BUS_VISIBILITY  60000
+
+
 typedef struct ngx_comms_bus_s  ngx_comms_bus_t;
 
 typedef void (*ngx_comms_bus_op_pt)(ngx_comms_bus_t *bus, json_t *in,
@@ -66,11 +70,13 @@ struct ngx_comms_bus_s {
     size_t                max_body;
 
     /*
-     * in   {"queue", "max": 1..n, "visibility": ms, "max_receives": n}
+     * in   {"queue", "max": 1..n, "visibility"?: ms; absent: the queue's
+     *       own, "max_receives": n}
      * out  {"messages": [{"message_id", "receipt", "body", "group",
      *           "receive_count", "sent_at" (ms)}],
      *       "next_at": ms | null, "dead": how many went to the dead letters
-     *           because they had been received max_receives times}
+     *           because they had been received max_receives times,
+     *       "visibility": ms that the messages are hidden for}
      */
     ngx_comms_bus_op_pt   receive;
 

@@ -96,6 +96,8 @@ struct ngx_comms_bus_aws_queue_s {
     ngx_queue_t                  waiting;    /* tasks that need the URL */
     json_t                      *url;        /* NULL: not known yet */
     ngx_uint_t                   asking;
+    ngx_uint_t                   visibility; /* its own, seconds; 0: not
+                                                asked for yet */
     ngx_uint_t                   dead;       /* it holds dead letters */
     ngx_msec_t                   retry;      /* not asked for again before */
     ngx_uint_t                   refused;
@@ -142,6 +144,7 @@ struct ngx_comms_bus_aws_task_s {
     int64_t                      max;
     int64_t                      receives;   /* at most */
     ngx_uint_t                   seconds;    /* of visibility */
+    ngx_comms_bus_aws_step_pt    then;       /* behind the terms */
     unsigned                     polling:1;
 };
 
@@ -174,6 +177,16 @@ void ngx_comms_bus_aws_watch(ngx_comms_bus_aws_t *bus);
 /* tells the workers of this machine */
 void ngx_comms_bus_aws_notice(ngx_comms_bus_aws_t *bus,
     ngx_comms_bus_aws_queue_t *queue);
+
+
+/* ngx_comms_bus_aws_terms.c */
+
+/*
+ * Goes on with "step" once the visibility of the task's queue is known: NGX_OK
+ * with task->seconds set, or NGX_ERROR when SQS does not answer.
+ */
+void ngx_comms_bus_aws_terms(ngx_comms_bus_aws_task_t *task,
+    ngx_comms_bus_aws_step_pt step);
 
 
 /* ngx_comms_bus_aws_queue.c */

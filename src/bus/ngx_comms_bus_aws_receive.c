@@ -24,6 +24,8 @@
 
 static void ngx_comms_bus_aws_receive_from(ngx_comms_bus_aws_task_t *task,
     ngx_int_t rc, json_t *answer);
+static void ngx_comms_bus_aws_receive_first(ngx_comms_bus_aws_task_t *task,
+    ngx_int_t rc, json_t *answer);
 static void ngx_comms_bus_aws_receive_more(ngx_comms_bus_aws_task_t *task,
     ngx_uint_t wait);
 static void ngx_comms_bus_aws_received(ngx_comms_bus_aws_task_t *task,
@@ -51,11 +53,13 @@ ngx_comms_bus_aws_receive(ngx_comms_bus_t *bus, json_t *in,
         return;
     }
 
+    visibility = 0;
+
     if (ngx_comms_json_str(in, "queue", &name) != NGX_OK
         || ngx_comms_json_int(in, "max", &task->max) != NGX_OK
         || task->max < 1 || task->max > 1000
-        || ngx_comms_json_int(in, "visibility", &visibility) != NGX_OK
-        || visibility < 1
+        || ngx_comms_json_int(in, "visibility", &visibility) == NGX_ERROR
+        || visibility < 0
         || visibility > (int64_t) NGX_COMMS_BUS_AWS_MAX_HIDDEN * 1000
         || ngx_comms_json_int(in, "max_receives", &task->receives) != NGX_OK
         || task->receives < 1)
@@ -90,6 +94,24 @@ ngx_comms_bus_aws_receive_from(ngx_comms_bus_aws_task_t *task, ngx_int_t rc,
 
     if (ngx_exiting) {
         ngx_comms_bus_aws_receive_end(task, 0);
+        return;
+    }
+
+    if (task->seconds != 0) {
+        ngx_comms_bus_aws_receive_first(task, NGX_OK, NULL);
+        return;
+    }
+
+    ngx_comms_bus_aws_terms(task, ngx_comms_bus_aws_receive_first);
+}
+
+
+static void
+ngx_comms_bus_aws_receive_first(ngx_comms_bus_aws_task_t *task, ngx_int_t rc,
+    json_t *answer)
+{
+    if (rc != NGX_OK) {
+        ngx_comms_bus_aws_end(task, NGX_ERROR, NULL);
         return;
     }
 
@@ -257,11 +279,12 @@ ngx_comms_bus_aws_receive_end(ngx_comms_bus_aws_task_t *task, ngx_uint_t more)
 {
     json_t  *answer;
 
-    answer = json_pack("{s:O, s:o, s:I}",
+    answer = json_pack("{s:O, s:o, s:I, s:I}",
                        "messages", task->list,
                        "next_at", more ? json_integer(ngx_comms_clock_ms())
                                        : json_null(),
-                       "dead", (json_int_t) task->dead);
+                       "dead", (json_int_t) task->dead,
+                       "visibility", (json_int_t) task->seconds * 1000);
 
     ngx_comms_bus_aws_end(task, answer != NULL ? NGX_OK : NGX_ERROR, answer);
 }

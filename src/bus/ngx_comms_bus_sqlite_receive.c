@@ -16,6 +16,7 @@
 #include <jansson.h>
 #include <base/ngx_comms_json.h>
 #include <sqlite/ngx_comms_sqlite_members.h>
+#include <bus/ngx_comms_bus.h>
 #include <bus/ngx_comms_bus_sqlite_works.h>
 
 
@@ -39,13 +40,14 @@ static ngx_int_t ngx_comms_bus_sqlite_hide(ngx_comms_sqlite_txn_t *txn,
 static json_t *ngx_comms_bus_sqlite_message(json_t *row);
 static json_t *ngx_comms_bus_sqlite_next_at(ngx_comms_sqlite_txn_t *txn,
     ngx_str_t *queue);
+static int64_t ngx_comms_bus_sqlite_hidden(json_t *in);
 static int64_t ngx_comms_bus_sqlite_number(json_t *object, const char *name);
 
 
 static const ngx_comms_sqlite_member_t  ngx_comms_bus_receive_members[] = {
     { "queue", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
     { "max", NGX_COMMS_SQLITE_INTEGER, 0, 1, NGX_COMMS_BUS_SQLITE_MAX_BATCH },
-    { "visibility", NGX_COMMS_SQLITE_INTEGER, 0, 1,
+    { "visibility", NGX_COMMS_SQLITE_INTEGER, 1, 1,
       NGX_COMMS_BUS_SQLITE_MAX_VISIBILITY },
     { "max_receives", NGX_COMMS_SQLITE_INTEGER, 0, 1, INT32_MAX },
     { NULL, 0, 0, 0, 0 }
@@ -94,9 +96,10 @@ ngx_comms_bus_sqlite_receive(ngx_comms_sqlite_txn_t *txn, json_t *in,
     } while (rc == NGX_AGAIN && left == 0
              && dead < NGX_COMMS_BUS_SQLITE_MAX_DEAD);
 
-    *answer = json_pack("{s:o, s:o, s:I}", "messages", messages,
+    *answer = json_pack("{s:o, s:o, s:I, s:I}", "messages", messages,
                         "next_at", ngx_comms_bus_sqlite_next_at(txn, &queue),
-                        "dead", (json_int_t) dead);
+                        "dead", (json_int_t) dead, "visibility",
+                        (json_int_t) ngx_comms_bus_sqlite_hidden(in));
 
     return (*answer != NULL) ? NGX_OK : NGX_ERROR;
 }
@@ -156,7 +159,7 @@ ngx_comms_bus_sqlite_hand_out(ngx_comms_sqlite_txn_t *txn, json_t *in,
 
     rc = NGX_OK;
     max_receives = ngx_comms_bus_sqlite_number(in, "max_receives");
-    visibility = ngx_comms_bus_sqlite_number(in, "visibility");
+    visibility = ngx_comms_bus_sqlite_hidden(in);
 
     json_array_foreach(rows, i, row) {
 
@@ -284,6 +287,15 @@ ngx_comms_bus_sqlite_next_at(ngx_comms_sqlite_txn_t *txn, ngx_str_t *queue)
     (void) sqlite3_reset(st);
 
     return next_at;
+}
+
+
+static int64_t
+ngx_comms_bus_sqlite_hidden(json_t *in)
+{
+    return ngx_comms_sqlite_has(in, "visibility")
+           ? ngx_comms_bus_sqlite_number(in, "visibility")
+           : NGX_COMMS_BUS_VISIBILITY;
 }
 
 

@@ -120,6 +120,10 @@ ngx_http_comms_consumer_init(ngx_http_comms_consumer_t *cn,
     cn->worker = worker;
     cn->hash = ngx_comms_notice_hash(&worker->queue);
 
+    ngx_http_comms_consumer_terms(cn, worker->visibility
+                                          ? worker->visibility
+                                          : NGX_COMMS_BUS_VISIBILITY);
+
     for (i = 0; i < NGX_HTTP_COMMS_STATES; i++) {
         ngx_queue_init(&cn->messages[i]);
     }
@@ -295,8 +299,9 @@ ngx_http_comms_consumer_receive(ngx_http_comms_consumer_t *cn, ngx_uint_t max)
 
     if (in == NULL
         || json_object_set_new(in, "max", json_integer(max)) != 0
-        || json_object_set_new(in, "visibility",
-                               json_integer(worker->visibility)) != 0
+        || (worker->visibility
+            && json_object_set_new(in, "visibility",
+                                   json_integer(worker->visibility)) != 0)
         || json_object_set_new(in, "max_receives",
                                json_integer(worker->max_receives)) != 0)
     {
@@ -344,14 +349,21 @@ ngx_http_comms_consumer_take(ngx_http_comms_consumer_t *cn, json_t *answer)
 {
     json_t      *messages;
     size_t       i, n;
+    int64_t      visibility;
     ngx_msec_t   held_until;
 
     messages = json_object_get(answer, "messages");
     n = json_array_size(messages);
 
+    if (ngx_comms_json_int(answer, "visibility", &visibility) == NGX_OK
+        && visibility > 0)
+    {
+        ngx_http_comms_consumer_terms(cn, (ngx_msec_t) visibility);
+    }
+
     /* counted from before the bus did, so that we give up before it does */
 
-    held_until = cn->asked_at + cn->worker->visibility;
+    held_until = cn->asked_at + cn->visibility;
 
     for (i = 0; i < n; i++) {
 
@@ -369,6 +381,31 @@ ngx_http_comms_consumer_take(ngx_http_comms_consumer_t *cn, json_t *answer)
     if (n >= cn->asked) {
         cn->wanted = 1;
     }
+}
+
+
+void
+ngx_http_comms_consumer_terms(ngx_http_comms_consumer_t *cn,
+    ngx_msec_t visibility)
+{
+    ngx_msec_t  heartbeat;
+
+    if (cn->visibility == visibility) {
+        return;
+    }
+
+    heartbeat = cn->worker->heartbeat;
+
+    if (heartbeat >= visibility) {
+        ngx_log_error(NGX_LOG_WARN, cn->all->log, 0,
+                      "the heartbeat of queue \"%V\" must be less than its "
+                      "visibility: %Mms and %Mms, a third of that is used",
+                      &cn->worker->queue, heartbeat, visibility);
+        heartbeat = 0;
+    }
+
+    cn->visibility = visibility;
+    cn->heartbeat = heartbeat ? heartbeat : visibility / 3;
 }
 
 

@@ -66,6 +66,9 @@ struct ngx_http_comms_consumer_s {
     ngx_http_comms_worker_t      *worker;
     uint32_t                      hash;          /* of the queue's notices */
 
+    ngx_msec_t                    visibility;    /* as the bus says */
+    ngx_msec_t                    heartbeat;
+
     ngx_queue_t                   messages[NGX_HTTP_COMMS_STATES];
     ngx_uint_t                    count[NGX_HTTP_COMMS_STATES];
 
@@ -105,6 +108,10 @@ void ngx_http_comms_consumer_pump_all(ngx_http_comms_consumers_t *all);
 
 /* {"queue": ..}, or NULL */
 json_t *ngx_http_comms_consumer_input(ngx_http_comms_consumer_t *cn);
+
+/* the visibility in force, and the heartbeat that goes with it */
+void ngx_http_comms_consumer_terms(ngx_http_comms_consumer_t *cn,
+    ngx_msec_t visibility);
 
 
 /* ngx_http_comms_message.c */

@@ -61,7 +61,7 @@ ngx_http_comms_heartbeat_update(ngx_http_comms_consumer_t *cn)
     }
 
     if (!cn->beat.timer_set) {
-        ngx_add_timer(&cn->beat, cn->worker->heartbeat);
+        ngx_add_timer(&cn->beat, cn->heartbeat);
     }
 }
 
@@ -73,7 +73,7 @@ ngx_http_comms_heartbeat_timer(ngx_event_t *ev)
     ngx_http_comms_consumer_t  *cn;
 
     cn = ev->data;
-    period = cn->worker->heartbeat;
+    period = cn->heartbeat;
 
     ngx_http_comms_heartbeat_check(cn);
 
@@ -112,7 +112,7 @@ ngx_http_comms_heartbeat_send(ngx_http_comms_consumer_t *cn)
 
     if (json_object_set_new(in, "receipts", receipts) != 0
         || json_object_set_new(in, "visibility",
-                               json_integer(cn->worker->visibility)) != 0)
+                               json_integer(cn->visibility)) != 0)
     {
         json_decref(in);
         return NGX_ERROR;
@@ -200,7 +200,7 @@ ngx_http_comms_heartbeat_sent(ngx_comms_op_t *op)
 
     if (op->rc != NGX_OK && cn->beat.timer_set) {
         ngx_del_timer(&cn->beat);
-        ngx_add_timer(&cn->beat, ngx_max(cn->worker->heartbeat / 3, 1));
+        ngx_add_timer(&cn->beat, ngx_max(cn->heartbeat / 3, 1));
     }
 }
 
@@ -221,7 +221,7 @@ ngx_http_comms_heartbeat_confirm(ngx_http_comms_consumer_t *cn, ngx_int_t rc)
             m = ngx_http_comms_message_of(q);
 
             if (m->beat && rc == NGX_OK) {
-                m->held_until = m->extended_at + cn->worker->visibility;
+                m->held_until = m->extended_at + cn->visibility;
             }
 
             m->beat = 0;

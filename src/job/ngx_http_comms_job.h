@@ -88,8 +88,9 @@ typedef struct {
     const ngx_comms_step_t  *steps;
     ngx_uint_t               concurrency;    /* jobs at once, per worker
                                                 process; 1..10000 */
-    ngx_msec_t               visibility;
-    ngx_msec_t               heartbeat;      /* extend by visibility each */
+    ngx_msec_t               visibility;     /* 0: the queue's own */
+    ngx_msec_t               heartbeat;      /* extend by visibility each;
+                                                0: a third of it */
     ngx_uint_t               max_receives;   /* then dead letters */
 } ngx_http_comms_worker_t;
 

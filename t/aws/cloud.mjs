@@ -9,6 +9,8 @@
  *   cloud('name', { layout, machines, ... }, async (w, t) => { ... })
  *
  * w is the world by way of the first machine, w.machines has all of them.
+ * "queues" has the visibility of queues by name, in seconds; "faults" is what
+ * the front does from the first request on.
  */
 
 import assert from 'node:assert/strict';
@@ -47,12 +49,13 @@ export function backends(emulators, { layout, more = '', topic = TOPIC,
 
 
 export async function make({ layout = 'single', machines = 1, more, topic,
-    ...options }) {
-    const emulators = await Emulators.start({ generous: false });
+    queues, faults = [], ...options }) {
+    const emulators = await Emulators.start({ generous: false, queues });
     let w;
 
     try {
         await emulators.makeTables(layout);
+        faults.forEach((fault) => emulators.front.fault(fault));
         w = await World.make({ ...options, nginx: { ...TERMS,
             backends: backends(emulators, { layout, more, topic }),
             env: ENVIRONMENT, ...options.nginx } });

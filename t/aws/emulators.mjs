@@ -25,8 +25,10 @@ export const ENVIRONMENT = {
 
 
 export class Emulators {
-    static async start({ generous = true } = {}) {
+    static async start({ generous = true, queues = {} } = {}) {
         const all = new Emulators();
+
+        all.visibility = queues;
 
         all.queues = await startFauxqs({ host: '127.0.0.1', port: 0,
             logger: false, defaultRegion: REGION });
@@ -82,7 +84,9 @@ export class Emulators {
 
         this.made.add(name);
         this.queues.createQueue(`${PREFIX}${name}-dlq`);
-        this.queues.createQueue(`${PREFIX}${name}`);
+        this.queues.createQueue(`${PREFIX}${name}`, this.visibility[name]
+            ? { attributes: { VisibilityTimeout:
+                String(this.visibility[name]) } } : undefined);
 
         if (INNER.includes(name)) {
             return;

@@ -6,8 +6,9 @@
  * AWS's own code, which the emulators do not, and does what is asked of it to
  * the answers.
  *
- *   front.fault({ operation, times, kind })   kind: "503", "throttle", "lose"
- *       (carried out, and the connection cut), "reset" (not carried out)
+ *   front.fault({ operation, times, kind })   kind: "503", "throttle",
+ *       "denied", "lose" (carried out, and the connection cut), "reset" (not
+ *       carried out)
  *   front.chance = { share, random, kinds }   the same, by lot: share of 100
  *   front.away       true: every connection is cut
  *   front.skew       ms by which the services' clock is ahead of ours
@@ -30,6 +31,11 @@ export const ACCOUNT = '000000000000';
 
 const SKEW = 300_000;
 const SKEWED = 'Signature expired';
+const KINDS = {
+    503: [503, 'ServiceUnavailable'],
+    throttle: [400, 'ThrottlingException'],
+    denied: [400, 'AccessDeniedException'],
+};
 
 
 function parts(authorization = '') {
@@ -187,9 +193,7 @@ export class Front {
 
             if (fault.kind !== 'lose') {
                 this.answer(response, auth.service,
-                    fault.kind === '503' ? 503 : 400,
-                    fault.kind === '503' ? 'ServiceUnavailable'
-                        : 'ThrottlingException', fault.kind);
+                    ...(KINDS[fault.kind] ?? KINDS.throttle), fault.kind);
                 return;
             }
         }

@@ -57,7 +57,7 @@ export const behaviours = {
 
     'an empty queue gives nothing, and no next_at': async (b) => {
         assert.deepEqual(await b.receive(unique('q')),
-            { messages: [], next_at: null, dead: 0 });
+            { messages: [], next_at: null, dead: 0, visibility: 60_000 });
     },
 
     'queues do not see each other': async (b) => {
@@ -93,6 +93,26 @@ export const behaviours = {
 
         assert.equal(messages.length, 0);
         assert.ok(next >= before + 29_000 && next <= Date.now() + 31_000);
+    },
+
+    'a receive that names no visibility says which one holds':
+    async (b) => {
+        const queue = unique('q');
+
+        await b.bus('put', { queue, body: { n: 1 }, group: 'g' });
+
+        const before = Date.now();
+        const { messages, visibility } = await b.bus('receive',
+            { queue, max: 1, max_receives: 5 });
+
+        assert.equal(messages.length, 1);
+        assert.ok(visibility >= 1000 && visibility <= 12 * 3600_000);
+
+        const { next_at: next, visibility: said } = await b.receive(queue,
+            { visibility: 45_000 });
+
+        assert.equal(said, 45_000);
+        assert.ok(next === null || next > before + visibility / 2);
     },
 
     'it comes back when its time is over, and the old receipt is stale':

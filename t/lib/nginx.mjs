@@ -99,9 +99,13 @@ export function configuration({
 }) {
     const worker = (queue) => `    comms_worker ${queue} `
         + `concurrency=${waitingFor[queue]?.concurrency ?? concurrency} `
-        + `visibility=${visibility}`
-        + `${heartbeat === null ? '' : ` heartbeat=${heartbeat}`} `
+        + said('visibility', waitingFor[queue]?.visibility ?? visibility)
+        + said('heartbeat', waitingFor[queue]?.heartbeat ?? heartbeat)
         + `max_receives=${maxReceives};`;
+
+    function said(name, value) {
+        return value === null ? '' : `${name}=${value} `;
+    }
 
     const location = (name) => `
         location /comms/${name}/ {
