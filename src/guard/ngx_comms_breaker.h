@@ -89,8 +89,7 @@ extern ngx_comms_breaker_policy_t  ngx_comms_breaker_default;
 
 
 /*
- * May a call be made?  "now" in ms, of a clock that never goes back; "random"
- * any number.
+ * May a call be made?  "now" in ms, of a clock that never goes back.
  *   NGX_OK        yes; *token is for the report
  *   NGX_DECLINED  no; ask again in *retry_after ms, which is no promise
  */
@@ -98,10 +97,13 @@ ngx_int_t ngx_comms_breaker_ask(ngx_comms_breaker_t *b,
     ngx_comms_breaker_policy_t *policy, uint64_t now, uint64_t *token,
     ngx_msec_t *retry_after);
 
-/* how the call ended; 1 when this opened the breaker */
+/*
+ * How the call ended; "chance" is any number.  Returns 1 when this opened the
+ * breaker.
+ */
 ngx_uint_t ngx_comms_breaker_tell(ngx_comms_breaker_t *b,
     ngx_comms_breaker_policy_t *policy, uint64_t now, uint64_t token,
-    ngx_comms_breaker_outcome_e outcome, ngx_msec_t took, ngx_uint_t random);
+    ngx_comms_breaker_outcome_e outcome, ngx_msec_t took, ngx_uint_t chance);
 
 
 /*

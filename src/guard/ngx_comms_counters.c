@@ -74,6 +74,25 @@ static const ngx_comms_words_t  ngx_comms_counters[NGX_COMMS_COUNTERS] = {
     /* NGX_COMMS_COUNT_AI_TOKENS */
     { "ai_tokens_total", "AI tokens used, prompt and completion." },
 
+    /* NGX_COMMS_COUNT_AI_TOKENS_WASTED */
+    { "ai_tokens_wasted_total",
+      "AI tokens of answers that were thrown away." },
+
+    /* NGX_COMMS_COUNT_BREAKER_OPENED */
+    { "breakers_opened_total", "Times that a circuit breaker opened." },
+
+    /* NGX_COMMS_COUNT_BREAKER_REFUSED */
+    { "breaker_refused_total",
+      "Calls not made because a circuit breaker was open." },
+
+    /* NGX_COMMS_COUNT_RATE_REFUSED */
+    { "rate_refused_total",
+      "Calls put off to stay within a provider's learned rate." },
+
+    /* NGX_COMMS_COUNT_RETRY_REFUSED */
+    { "retry_refused_total",
+      "Retries not made because the retry budget was empty." },
+
     /* NGX_COMMS_COUNT_SENT */
     { "sent_total", "Messages accepted by a provider." },
 

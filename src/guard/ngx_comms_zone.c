@@ -111,6 +111,9 @@ ngx_comms_zone_create(ngx_comms_zone_t *zone)
     ngx_rbtree_init(&layout->limits, &layout->limits_sentinel, NULL);
     ngx_queue_init(&layout->limits_queue);
 
+    ngx_rbtree_init(&layout->keyed, &layout->keyed_sentinel, NULL);
+    ngx_queue_init(&layout->keyed_queue);
+
     /* a full zone is expected and handled: the slab must not log it, least
        of all with the mutex held */
 

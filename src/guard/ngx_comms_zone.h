@@ -152,6 +152,11 @@ typedef enum {
     NGX_COMMS_COUNT_AI_REFUSED,
     NGX_COMMS_COUNT_AI_FAILED,
     NGX_COMMS_COUNT_AI_TOKENS,
+    NGX_COMMS_COUNT_AI_TOKENS_WASTED,    /* of answers thrown away */
+    NGX_COMMS_COUNT_BREAKER_OPENED,
+    NGX_COMMS_COUNT_BREAKER_REFUSED,     /* calls not made: it was open */
+    NGX_COMMS_COUNT_RATE_REFUSED,        /* calls put off: too fast */
+    NGX_COMMS_COUNT_RETRY_REFUSED,       /* retries not made: budget empty */
     NGX_COMMS_COUNT_SENT,
     NGX_COMMS_COUNT_SEND_RETRY,
     NGX_COMMS_COUNT_SEND_FAILED,         /* permanent */

@@ -19,7 +19,7 @@
 #include <guard/ngx_comms_zone.h>
 
 
-#define NGX_COMMS_ZONE_LAYOUT   0x434f0001
+#define NGX_COMMS_ZONE_LAYOUT   0x434f0002
 
 /* worker processes at once, those that a reload lets finish included */
 #define NGX_COMMS_ZONE_SLOTS    256
@@ -81,6 +81,10 @@ typedef struct {
     ngx_rbtree_t            limits;
     ngx_rbtree_node_t       limits_sentinel;
     ngx_queue_t             limits_queue;
+
+    ngx_rbtree_t            keyed;
+    ngx_rbtree_node_t       keyed_sentinel;
+    ngx_queue_t             keyed_queue;
 
     uint64_t                posted;  /* notices, ever */
     ngx_comms_ring_entry_t  ring[NGX_COMMS_ZONE_RING];
