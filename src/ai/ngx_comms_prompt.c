@@ -32,6 +32,8 @@
 static ngx_int_t ngx_comms_prompt_who(ngx_array_t *words, json_t *project);
 static ngx_int_t ngx_comms_prompt_channel(ngx_array_t *words,
     json_t *project, ngx_str_t *channel, ngx_uint_t first);
+static ngx_int_t ngx_comms_prompt_arrived(ngx_array_t *words,
+    json_t *record);
 static ngx_int_t ngx_comms_prompt_manners(ngx_array_t *words);
 static ngx_int_t ngx_comms_prompt_config(ngx_array_t *words, json_t *project,
     const char *key);
@@ -70,8 +72,15 @@ ngx_comms_prompt_first(ngx_pool_t *pool, json_t *project, json_t *record,
            != NGX_OK
         || ngx_comms_prompt_say(&words,
                "You open the conversation. Write the first message for each"
-               " of the channels below. The person gets all of them, so they"
-               " say the same, each in the form of its channel.\n")
+               " of the channels below.")
+           != NGX_OK
+        || ngx_comms_prompt_say(&words,
+               json_object_get(record, "fallback")
+               ? " The person gets the next of them only when the one before"
+                 " did not arrive, so each stands for itself and says the"
+                 " same, in the form of its channel.\n"
+               : " The person gets all of them, so they"
+                 " say the same, each in the form of its channel.\n")
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -122,6 +131,7 @@ ngx_comms_prompt_reply(ngx_pool_t *pool, json_t *project, json_t *record,
                " all that is not answered yet.\n")
            != NGX_OK
         || ngx_comms_prompt_channel(&words, project, channel, 0) != NGX_OK
+        || ngx_comms_prompt_arrived(&words, record) != NGX_OK
         || ngx_comms_prompt_manners(&words) != NGX_OK)
     {
         return NGX_ERROR;
@@ -221,6 +231,66 @@ ngx_comms_prompt_channel(ngx_array_t *words, json_t *project,
 
     return ngx_comms_prompt_say(words,
                "A chat message: short and plain, no markdown.\n");
+}
+
+
+/* the AI wrote a first message for each channel; not all of them arrive */
+
+static ngx_int_t
+ngx_comms_prompt_arrived(ngx_array_t *words, json_t *record)
+{
+    json_t      *states, *state;
+    ngx_str_t    channel, status;
+    ngx_uint_t   i, n;
+    const char  *name, *meaning;
+
+    static const struct {
+        ngx_str_t    status;
+        const char  *meaning;
+    } meanings[] = {
+        { ngx_string("sent"), "sent" },
+        { ngx_string("delivered"), "arrived" },
+        { ngx_string("read"), "was read" },
+        { ngx_string("failed"), "did not arrive" },
+        { ngx_string("bounced"), "did not arrive" },
+        { ngx_string("cancelled"), "was not sent" },
+        { ngx_string("pending"), "was not sent" },
+        { ngx_string("unknown"), "may have arrived" },
+        { ngx_null_string, NULL }
+    };
+
+    n = 0;
+    states = json_object_get(record, "channel_states");
+
+    json_object_foreach(states, name, state) {
+        status = ngx_comms_json_view(state);
+        meaning = NULL;
+
+        for (i = 0; meanings[i].meaning != NULL; i++) {
+            if (ngx_comms_prompt_is(&status,
+                                    (char *) meanings[i].status.data))
+            {
+                meaning = meanings[i].meaning;
+            }
+        }
+
+        if (meaning == NULL) {
+            continue;
+        }
+
+        channel.data = (u_char *) name;
+        channel.len = ngx_strlen(name);
+
+        if (ngx_comms_prompt_quote(words, n++ ? "; " : "What became of your"
+                                   " first messages: ", &channel, " ")
+            != NGX_OK
+            || ngx_comms_prompt_say(words, meaning) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return n ? ngx_comms_prompt_say(words, ".\n") : NGX_OK;
 }
 
 

@@ -102,6 +102,14 @@ ngx_comms_thread_id_valid(ngx_str_t *id)
 
 
 ngx_uint_t
+ngx_comms_ulid_valid(ngx_str_t *id)
+{
+    return id->len == NGX_COMMS_ULID_LEN
+           && ngx_comms_base32_valid(id->data, NGX_COMMS_ULID_LEN);
+}
+
+
+ngx_uint_t
 ngx_comms_uuid4_valid(ngx_str_t *id)
 {
     u_char      ch;

@@ -27,6 +27,9 @@ ngx_int_t ngx_comms_id_mint(ngx_pool_t *pool, const char *prefix,
 /* 1 when it is "th_" and 26 characters of the alphabet, upper case */
 ngx_uint_t ngx_comms_thread_id_valid(ngx_str_t *id);
 
+/* 1 when it is a ULID, upper case */
+ngx_uint_t ngx_comms_ulid_valid(ngx_str_t *id);
+
 /* 1 when it is a canonical lower-case UUID version 4 (RFC 9562) */
 ngx_uint_t ngx_comms_uuid4_valid(ngx_str_t *id);
 

@@ -18,6 +18,8 @@
 #include <channel/ngx_comms_email.h>
 
 
+static ngx_int_t ngx_comms_compose_marker(ngx_comms_flow_t *f,
+    json_t *config);
 static ngx_int_t ngx_comms_compose_name(ngx_comms_flow_t *f);
 static ngx_int_t ngx_comms_compose_template(ngx_comms_flow_t *f,
     json_t *config);
@@ -50,13 +52,13 @@ ngx_comms_compose(ngx_comms_flow_t *f, const char **words)
     }
 
     out->channel = s->channel;
-    out->marker = s->effect_id;
 
     if (ngx_comms_thread_str(f, s->message, "company_address",
                              &out->company_address) != NGX_OK
         || ngx_comms_thread_str(f, s->message, "person_address",
                                 &out->person_address) != NGX_OK
         || ngx_comms_thread_str(f, s->message, "content", &content) != NGX_OK
+        || ngx_comms_compose_marker(f, config) != NGX_OK
         || ngx_comms_compose_name(f) != NGX_OK)
     {
         return NGX_ERROR;
@@ -89,6 +91,35 @@ ngx_comms_compose(ngx_comms_flow_t *f, const char **words)
     }
 
     return NGX_OK;
+}
+
+
+/* what a delivery report brings back, and where to */
+
+static ngx_int_t
+ngx_comms_compose_marker(ngx_comms_flow_t *f, json_t *config)
+{
+    ngx_str_t              entry_id;
+    ngx_comms_thread_t    *t;
+    ngx_comms_outbound_t  *out;
+
+    t = f->ctx;
+    out = &t->send.outbound;
+
+    (void) ngx_comms_json_str(t->send.message, "entry_id", &entry_id);
+
+    out->marker.data = ngx_pnalloc(f->pool, t->thread_id.len + 1
+                                            + entry_id.len);
+    if (out->marker.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    out->marker.len = ngx_sprintf(out->marker.data, "%V.%V", &t->thread_id,
+                                  &entry_id)
+                      - out->marker.data;
+
+    return ngx_comms_thread_str(f, config, "status_callback",
+                                &out->status_callback);
 }
 
 

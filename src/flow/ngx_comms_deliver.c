@@ -14,7 +14,7 @@
  */
 
 
-#include <flow/ngx_comms_thread.h>
+#include <flow/ngx_comms_fallback.h>
 #include <base/ngx_comms_json.h>
 
 
@@ -65,6 +65,9 @@ ngx_comms_step_t  ngx_comms_deliver_steps[] = {
 
     { "closing the thread",
       ngx_comms_deliver_close, ngx_comms_deliver_close_done, 1 },
+
+    { "moving on to the next channel",
+      ngx_comms_fallback_hasten, ngx_comms_fallback_hasten_done, 1 },
 
     { NULL, NULL, NULL, 0 }
 };

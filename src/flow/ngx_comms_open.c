@@ -3,7 +3,9 @@
  * Copyright (C) the ngx_http_comms_module authors
  *
  * Opens a thread: asks the AI once for the first messages of all requested
- * channels, stores them, and publishes one context object to the topic.
+ * channels, stores them, and publishes one context object to the topic; to
+ * the first channel alone where they come one after the other, see
+ * ngx_comms_fallback.c.
  *
  * What is already done is found by the same rows when they run again:
  *
@@ -16,7 +18,7 @@
  */
 
 
-#include <flow/ngx_comms_thread.h>
+#include <flow/ngx_comms_fallback.h>
 #include <base/ngx_comms_clock.h>
 #include <base/ngx_comms_id.h>
 #include <base/ngx_comms_json.h>
@@ -30,6 +32,7 @@ static ngx_int_t ngx_comms_open_question(ngx_comms_flow_t *f);
 static ngx_int_t ngx_comms_open_give_up(ngx_comms_flow_t *f);
 static ngx_int_t ngx_comms_open_give_up_done(ngx_comms_flow_t *f);
 static ngx_int_t ngx_comms_open_store(ngx_comms_flow_t *f);
+static json_t *ngx_comms_open_record(ngx_comms_flow_t *f, json_t *context);
 static ngx_int_t ngx_comms_open_store_done(ngx_comms_flow_t *f);
 static ngx_int_t ngx_comms_open_publish(ngx_comms_flow_t *f);
 static ngx_int_t ngx_comms_open_publish_done(ngx_comms_flow_t *f);
@@ -96,6 +99,9 @@ ngx_comms_step_t  ngx_comms_open_steps[] = {
 
     { "publishing",
       ngx_comms_open_publish, ngx_comms_open_publish_done, 0 },
+
+    { "setting the time of the next channel",
+      ngx_comms_fallback_due, ngx_comms_fallback_due_done, 0 },
 
     { "recording the end",
       ngx_comms_open_die, ngx_comms_open_die_done, 1 },
@@ -236,8 +242,7 @@ ngx_comms_open_give_up_done(ngx_comms_flow_t *f)
 static ngx_int_t
 ngx_comms_open_store(ngx_comms_flow_t *f)
 {
-    json_t              *in, *context, *message, *messages;
-    const char          *name;
+    json_t              *in, *context;
     ngx_comms_thread_t  *t;
 
     t = f->ctx;
@@ -273,31 +278,50 @@ ngx_comms_open_store(ngx_comms_flow_t *f)
         }
     }
 
-    messages = json_array();
-    if (messages == NULL) {
-        return NGX_ERROR;
-    }
+    in = ngx_comms_open_record(f, json_object_get(t->ask.outcome, "context"));
 
-    context = json_object_get(t->ask.outcome, "context");
+    return ngx_comms_thread_store(f, f->engine->store->record, in);
+}
+
+
+/* "first_messages": which entry of the record opened the thread on a channel */
+
+static json_t *
+ngx_comms_open_record(ngx_comms_flow_t *f, json_t *context)
+{
+    json_t              *message, *messages, *firsts;
+    const char          *name;
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
+
+    messages = json_array();
+    firsts = json_object();
 
     json_object_foreach(json_object_get(context, "messages"), name, message) {
-        if (json_array_append(messages, message) != 0) {
+        if (json_array_append(messages, message) != 0
+            || json_object_set(firsts, name,
+                               json_object_get(message, "entry_id"))
+               != 0)
+        {
             json_decref(messages);
-            return NGX_ERROR;
+            json_decref(firsts);
+
+            return NULL;
         }
     }
 
-    in = json_pack("{s:s%, s:I, s:{s:s%, s:s, s:O}, s:o, s:{s:s, s:I}}",
-                   "thread_id", t->thread_id.data, t->thread_id.len,
-                   "fence", (json_int_t) t->fence,
-                   "effect", "effect_id",
-                   t->ask.effect_id.data, t->ask.effect_id.len,
-                   "state", "done", "outcome", t->ask.outcome,
-                   "messages", messages,
-                   "set", "conversation_status", "open",
-                   "processing_time_ms", (json_int_t) t->ask.took);
-
-    return ngx_comms_thread_store(f, f->engine->store->record, in);
+    return json_pack("{s:s%, s:I, s:{s:s%, s:s, s:O}, s:o,"
+                     " s:{s:s, s:I, s:o}}",
+                     "thread_id", t->thread_id.data, t->thread_id.len,
+                     "fence", (json_int_t) t->fence,
+                     "effect", "effect_id",
+                     t->ask.effect_id.data, t->ask.effect_id.len,
+                     "state", "done", "outcome", t->ask.outcome,
+                     "messages", messages,
+                     "set", "conversation_status", "open",
+                     "processing_time_ms", (json_int_t) t->ask.took,
+                     "first_messages", firsts);
 }
 
 
@@ -323,7 +347,7 @@ ngx_comms_open_context(ngx_comms_flow_t *f)
         "request_id", "channel_method", "recipient_first_name",
         "recipient_last_name", "recipient_tel", "recipient_email",
         "comms_consent", "project_data", "company_name", "project_name",
-        "company_rep", "initial_request_timestamp", NULL
+        "company_rep", "initial_request_timestamp", "fallback", NULL
     };
 
     t = f->ctx;
@@ -472,7 +496,7 @@ ngx_comms_open_addresses(ngx_comms_flow_t *f, ngx_uint_t channel,
 static ngx_int_t
 ngx_comms_open_publish(ngx_comms_flow_t *f)
 {
-    json_t              *in, *context;
+    json_t              *in, *context, *channels;
     ngx_comms_op_t      *op;
     ngx_comms_thread_t  *t;
 
@@ -488,9 +512,15 @@ ngx_comms_open_publish(ngx_comms_flow_t *f)
 
     context = json_object_get(t->ask.outcome, "context");
 
-    in = json_pack("{s:s%, s:O, s:s%, s:O}",
+    channels = ngx_comms_fallback_channels(t->facts);
+
+    channels = channels ? json_pack("[O]", json_array_get(channels, 0))
+                        : json_incref(json_object_get(context,
+                                                      "channel_method"));
+
+    in = json_pack("{s:s%, s:o, s:s%, s:O}",
                    "publish_id", t->thread_id.data, t->thread_id.len,
-                   "channels", json_object_get(context, "channel_method"),
+                   "channels", channels,
                    "group", t->thread_id.data, t->thread_id.len,
                    "body", context);
 

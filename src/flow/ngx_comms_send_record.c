@@ -276,6 +276,7 @@ ngx_comms_send_hope(ngx_comms_send_t *s, json_t *states)
                      : ngx_comms_json_view(state);
 
         if ((status.len == 6 && ngx_strncmp(status.data, "failed", 6) == 0)
+            || (status.len == 7 && ngx_strncmp(status.data, "bounced", 7) == 0)
             || (status.len == 9
                 && ngx_strncmp(status.data, "cancelled", 9) == 0))
         {

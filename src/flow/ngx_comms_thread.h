@@ -119,7 +119,10 @@ typedef struct {
 
     json_t                  *inbound;       /* messages of this turn */
     json_t                  *reply;         /* the message that answers them */
-    json_t                  *event;         /* the message that woke us */
+    json_t                  *event;         /* the message that woke us, or
+                                               the report of a provider */
+    ngx_str_t                entry_id;      /* of the message reported on */
+    ngx_str_t                person;        /* whose consent is reported */
     ngx_uint_t               rounds;
     ngx_msec_t               started;
 
@@ -261,6 +264,8 @@ ngx_int_t ngx_comms_ask_prepare(ngx_comms_flow_t *f, ngx_str_t *turn_id,
 extern ngx_comms_step_t  ngx_comms_open_steps[];
 extern ngx_comms_step_t  ngx_comms_deliver_steps[];
 extern ngx_comms_step_t  ngx_comms_turn_steps[];
+extern ngx_comms_step_t  ngx_comms_status_steps[];
+extern ngx_comms_step_t  ngx_comms_fallback_steps[];
 
 
 #endif /* _NGX_COMMS_THREAD_H_INCLUDED_ */

@@ -30,6 +30,7 @@
 
 
 #include <flow/ngx_comms_turn.h>
+#include <flow/ngx_comms_fallback.h>
 #include <base/ngx_comms_clock.h>
 #include <base/ngx_comms_id.h>
 #include <base/ngx_comms_json.h>
@@ -535,6 +536,15 @@ ngx_comms_turn_answer(ngx_comms_flow_t *f)
                        ? (char *) a->answer.response_id.data : "",
                    a->answer.response_id.len,
                    "total_tokens", (json_int_t) a->answer.total_tokens);
+
+    /* who has answered needs no further copy of the first message */
+
+    if (in
+        && ngx_comms_fallback_cancel_in(in, t->facts, "replied") != NGX_OK)
+    {
+        json_decref(in);
+        in = NULL;
+    }
 
     return ngx_comms_thread_store(f, f->engine->store->record, in);
 }

@@ -53,6 +53,34 @@ static const ngx_comms_words_t  ngx_comms_counters[NGX_COMMS_COUNTERS] = {
     { "webhook_unverified_total",
       "Webhook calls with a bad or missing signature." },
 
+    /* NGX_COMMS_COUNT_STATUS */
+    { "status_total",
+      "Delivery reports and the like that were kept." },
+
+    /* NGX_COMMS_COUNT_STATUS_UNKNOWN */
+    { "status_unknown_total",
+      "Delivery reports that belong to no message of ours." },
+
+    /* NGX_COMMS_COUNT_DELIVERED */
+    { "delivered_total", "Reports that a message was delivered." },
+
+    /* NGX_COMMS_COUNT_READ */
+    { "read_total", "Reports that a message was read." },
+
+    /* NGX_COMMS_COUNT_UNDELIVERED */
+    { "undelivered_total",
+      "Reports that a message failed after the provider took it." },
+
+    /* NGX_COMMS_COUNT_BOUNCED */
+    { "bounced_total", "Reports that a mail came back." },
+
+    /* NGX_COMMS_COUNT_WINDOW */
+    { "window_closed_total",
+      "WhatsApp messages refused outside the 24-hour window, as reported." },
+
+    /* NGX_COMMS_COUNT_FALLBACK */
+    { "fallbacks_total", "Messages that went to the next channel." },
+
     /* NGX_COMMS_COUNT_OPT_OUT */
     { "opt_out_total", "Persons who opted out." },
 

@@ -145,6 +145,14 @@ typedef enum {
     NGX_COMMS_COUNT_INBOUND_IGNORED,     /* auto-replies and the like */
     NGX_COMMS_COUNT_INBOUND_UNKNOWN,     /* no thread found */
     NGX_COMMS_COUNT_WEBHOOK_UNVERIFIED,  /* bad or missing signature */
+    NGX_COMMS_COUNT_STATUS,              /* words about our messages kept */
+    NGX_COMMS_COUNT_STATUS_UNKNOWN,      /* about no message of ours */
+    NGX_COMMS_COUNT_DELIVERED,
+    NGX_COMMS_COUNT_READ,
+    NGX_COMMS_COUNT_UNDELIVERED,         /* failed after it was taken over */
+    NGX_COMMS_COUNT_BOUNCED,
+    NGX_COMMS_COUNT_WINDOW,              /* WhatsApp's window was closed */
+    NGX_COMMS_COUNT_FALLBACK,            /* a next channel was used */
     NGX_COMMS_COUNT_OPT_OUT,
     NGX_COMMS_COUNT_TURN,                /* turns finished */
     NGX_COMMS_COUNT_AI_CALL,

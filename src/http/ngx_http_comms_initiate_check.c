@@ -24,7 +24,8 @@
 #include <channel/ngx_comms_address.h>
 
 
-#define NGX_HTTP_COMMS_MAX_NAME  256    /* bytes */
+#define NGX_HTTP_COMMS_MAX_NAME   256    /* bytes */
+#define NGX_HTTP_COMMS_MAX_AFTER  86400  /* seconds */
 
 #define NGX_HTTP_COMMS_BY_TEL                                                 \
     ((1 << NGX_COMMS_WHATSAPP) | (1 << NGX_COMMS_SMS))
@@ -48,6 +49,8 @@ static ngx_int_t ngx_http_comms_check_fields(json_t *request,
     ngx_http_comms_error_t *error);
 static ngx_int_t ngx_http_comms_check_method(json_t *method,
     ngx_http_comms_error_t *error);
+static ngx_uint_t ngx_http_comms_check_fallback(json_t *method);
+static ngx_uint_t ngx_http_comms_check_names(json_t *list);
 static ngx_int_t ngx_http_comms_check_channels(json_t *method,
     ngx_http_comms_start_t *start, ngx_http_comms_error_t *error);
 static ngx_int_t ngx_http_comms_check_recipient(json_t *recipient,
@@ -281,41 +284,80 @@ ngx_http_comms_check_fields(json_t *request, ngx_http_comms_error_t *error)
 static ngx_int_t
 ngx_http_comms_check_method(json_t *method, ngx_http_comms_error_t *error)
 {
-    size_t   i;
-    json_t  *value;
-
     if (json_is_string(method) && json_string_length(method) != 0) {
         return NGX_OK;
     }
 
     if (json_is_object(method)) {
+        if (ngx_http_comms_check_fallback(method)) {
+            return NGX_OK;
+        }
+
         return ngx_http_comms_refuse(error, NGX_HTTP_BAD_REQUEST,
                                      "INVALID_CHANNEL_METHOD_FORMAT",
-                                     "request_data.channel_method: fallback "
-                                     "is not available in this version, use "
-                                     "a channel, a list of channels or "
-                                     "\"all\"");
+                                     "request_data.channel_method as an "
+                                     "object must be {\"fallback\": [2 or 3 "
+                                     "different channels], \"after\": seconds "
+                                     "from 1 to 86400}");
     }
 
-    if (!json_is_array(method) || json_array_size(method) == 0) {
-        goto invalid;
+    if (ngx_http_comms_check_names(method)) {
+        return NGX_OK;
     }
-
-    json_array_foreach(method, i, value) {
-        if (!json_is_string(value) || json_string_length(value) == 0) {
-            goto invalid;
-        }
-    }
-
-    return NGX_OK;
-
-invalid:
 
     return ngx_http_comms_refuse(error, NGX_HTTP_BAD_REQUEST,
                                  "INVALID_CHANNEL_METHOD_FORMAT",
                                  "request_data.channel_method must be a "
-                                 "channel, a non-empty list of channels or "
-                                 "\"all\"");
+                                 "channel, a non-empty list of channels, "
+                                 "\"all\" or a fallback");
+}
+
+
+static ngx_uint_t
+ngx_http_comms_check_fallback(json_t *method)
+{
+    size_t   i, n;
+    json_t  *list, *after;
+
+    list = json_object_get(method, "fallback");
+    after = json_object_get(method, "after");
+
+    if (json_object_size(method) != 2
+        || !ngx_http_comms_check_names(list)
+        || json_array_size(list) < 2
+        || json_array_size(list) > NGX_COMMS_CHANNELS
+        || !json_is_integer(after)
+        || json_integer_value(after) < 1
+        || json_integer_value(after) > NGX_HTTP_COMMS_MAX_AFTER)
+    {
+        return 0;
+    }
+
+    for (i = 1; i < json_array_size(list); i++) {
+        for (n = 0; n < i; n++) {
+            if (json_equal(json_array_get(list, i), json_array_get(list, n))) {
+                return 0;
+            }
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_comms_check_names(json_t *list)
+{
+    size_t   i;
+    json_t  *value;
+
+    json_array_foreach(list, i, value) {
+        if (!json_is_string(value) || json_string_length(value) == 0) {
+            return 0;
+        }
+    }
+
+    return json_array_size(list) != 0;
 }
 
 
@@ -330,6 +372,12 @@ ngx_http_comms_check_channels(json_t *method, ngx_http_comms_start_t *start,
 
     start->all = 0;
     start->channels = 0;
+    start->fallback = json_object_get(method, "fallback");
+
+    if (start->fallback != NULL) {
+        start->after = json_integer_value(json_object_get(method, "after"));
+        method = start->fallback;
+    }
 
     n = json_is_array(method) ? json_array_size(method) : 1;
 

@@ -30,6 +30,9 @@ typedef struct {
 
     json_t      *project_data;   /* NULL: not given */
 
+    json_t      *fallback;       /* channels in their order; NULL: at once */
+    json_int_t   after;          /* seconds from one to the next */
+
     ngx_uint_t   all;            /* channel_method is "all" */
     ngx_uint_t   channels;       /* asked for: 1 << channel; with "all" those
                                     for which there is an address */

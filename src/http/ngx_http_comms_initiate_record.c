@@ -19,6 +19,8 @@
 
 static json_t *ngx_http_comms_initiate_record(ngx_http_comms_initiate_t *in,
     ngx_str_t *thread_id);
+static json_t *ngx_http_comms_initiate_channels(
+    ngx_http_comms_start_t *start);
 static ngx_int_t ngx_http_comms_initiate_facts(json_t *record,
     ngx_http_comms_initiate_t *in);
 static ngx_int_t ngx_http_comms_initiate_config(json_t *record,
@@ -165,13 +167,11 @@ ngx_http_comms_initiate_record(ngx_http_comms_initiate_t *in,
 
     start = &in->start;
 
-    channels = ngx_http_comms_channel_list(start->channels);
-    if (channels == NULL) {
-        return NULL;
-    }
+    channels = ngx_http_comms_initiate_channels(start);
 
     record = json_pack("{s:o, s:s, s:b}", "channel_method", channels,
-                       "delivery", "broadcast", "comms_consent", 1);
+                       "delivery", start->fallback ? "fallback" : "broadcast",
+                       "comms_consent", 1);
     if (record == NULL) {
         return NULL;
     }
@@ -198,6 +198,16 @@ ngx_http_comms_initiate_record(ngx_http_comms_initiate_t *in,
     }
 
     return record;
+}
+
+
+/* in the order in which they are used; NULL: memory */
+
+static json_t *
+ngx_http_comms_initiate_channels(ngx_http_comms_start_t *start)
+{
+    return start->fallback ? json_deep_copy(start->fallback)
+                           : ngx_http_comms_channel_list(start->channels);
 }
 
 
@@ -233,6 +243,16 @@ ngx_http_comms_initiate_facts(json_t *record, ngx_http_comms_initiate_t *in)
         {
             return NGX_ERROR;
         }
+    }
+
+    if (start->fallback != NULL
+        && json_object_set_new(record, "fallback",
+                               json_pack("{s:o, s:I}", "channels",
+                                     ngx_http_comms_initiate_channels(start),
+                                     "after", start->after))
+           != 0)
+    {
+        return NGX_ERROR;
     }
 
     if (start->project_data != NULL

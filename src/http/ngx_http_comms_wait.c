@@ -58,6 +58,7 @@ static ngx_int_t ngx_http_comms_wait_look(ngx_http_comms_wait_t *w);
 static void ngx_http_comms_wait_seen(ngx_http_request_t *r, void *data,
     ngx_int_t rc, json_t *answer);
 static ngx_uint_t ngx_http_comms_wait_settled(json_t *record);
+static ngx_uint_t ngx_http_comms_wait_went_out(ngx_str_t *status);
 static void ngx_http_comms_wait_finish(ngx_http_comms_wait_t *w,
     json_t *record);
 static ngx_int_t ngx_http_comms_wait_state(json_t *document, json_t *record);
@@ -342,13 +343,17 @@ ngx_http_comms_wait_seen(ngx_http_request_t *r, void *data, ngx_int_t rc,
 }
 
 
-/* no channel is pending; or the thread as a whole came to its end */
+/*
+ * No channel is pending, or one is enough and has gone out; or the thread as
+ * a whole came to its end.
+ */
 
 static ngx_uint_t
 ngx_http_comms_wait_settled(json_t *record)
 {
     json_t      *states, *state, *value;
     ngx_str_t    status;
+    ngx_uint_t   pending;
     const char  *channel;
 
     (void) ngx_comms_json_str(record, "conversation_status", &status);
@@ -365,17 +370,46 @@ ngx_http_comms_wait_settled(json_t *record)
         return 0;
     }
 
+    pending = 0;
+
     json_object_foreach(states, channel, state) {
         value = json_is_object(state) ? json_object_get(state, "status")
                                       : state;
         status = ngx_comms_json_view(value);
 
         if (status.len == 7 && ngx_strncmp(status.data, "pending", 7) == 0) {
-            return 0;
+            pending = 1;
+
+        } else if (json_object_get(record, "fallback") != NULL
+                   && ngx_http_comms_wait_went_out(&status))
+        {
+            return 1;
         }
     }
 
-    return 1;
+    return !pending;
+}
+
+
+static ngx_uint_t
+ngx_http_comms_wait_went_out(ngx_str_t *status)
+{
+    ngx_uint_t  i;
+
+    static ngx_str_t  names[] = {
+        ngx_string("unknown"), ngx_string("sent"), ngx_string("delivered"),
+        ngx_string("read"), ngx_null_string
+    };
+
+    for (i = 0; names[i].len; i++) {
+        if (status->len == names[i].len
+            && ngx_memcmp(status->data, names[i].data, names[i].len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -2,23 +2,25 @@
 /*
  * Copyright (C) the ngx_http_comms_module authors
  *
- * Webhooks of providers: what people wrote.
+ * Webhooks of providers: what people wrote, and what became of our messages.
  *
- *   read the raw body -> verify -> parse -> store.keep, message by message
+ *   read the raw body -> verify -> parse -> keep, event by event
  *     -> the provider's acknowledgement
+ *
+ * Here is the part up to "verify", and the handshake: a GET by which a
+ * provider asks whether this is the place, answered when any credentials
+ * know the word that it brings.
  *
  * Invariants:
  *   1. Nothing looks into the body before its signature was verified.
- *   2. 2xx is said only after every message of the webhook is durable.  When
- *      one could not be kept, 503 makes the provider send all of them again;
- *      those kept before are then known by their dedupe_id.
- *   3. Whose webhook it is, is found by trying the credentials of the
+ *   2. Whose webhook it is, is found by trying the credentials of the
  *      provider, all of them every time, so that the time taken tells nothing
  *      about which of them fits.  Several fit where an account is known by
  *      several names; the message is then trusted with the projects of each.
- *   4. The path behind the location's may be a secret (SendGrid's inbound
- *      tokens), so it is taken out of what the logs show of the request.  Only
- *      nginx's own error for a body that is too large comes before that.
+ *   3. The path behind the location's may be a secret (SendGrid's inbound
+ *      tokens), and so may a handshake's arguments: they are taken out of
+ *      what the logs show of the request.  Only nginx's own error for a
+ *      body that is too large comes before that.
  *
  * The URL that was signed is the public one.  It is "comms_public_base_url"
  * with the request's path and arguments where that is configured; and as
@@ -27,29 +29,11 @@
  */
 
 
-#include <http/ngx_http_comms_answer.h>
-#include <http/ngx_http_comms_await.h>
-#include <http/ngx_http_comms_initiate_check.h>
-#include <base/ngx_comms_clock.h>
-#include <base/ngx_comms_id.h>
+#include <http/ngx_http_comms_webhook.h>
 #include <base/ngx_comms_json.h>
-#include <ngx_http_comms_module.h>
 
 
 #define NGX_HTTP_COMMS_WEBHOOK_RETRY  5     /* seconds */
-
-
-typedef struct {
-    ngx_comms_webhook_t       webhook;
-    ngx_comms_provider_t     *provider;
-    ngx_comms_engine_t       *engine;
-    ngx_http_comms_await_t   *await;
-
-    ngx_comms_credentials_t   verified;     /* the first that fits */
-    json_t                   *names;        /* of all that fit */
-    json_t                   *events;
-    size_t                    next;         /* event to be looked at */
-} ngx_http_comms_inbound_t;
 
 
 static ngx_int_t ngx_http_comms_webhook_method(ngx_http_request_t *r);
@@ -67,16 +51,8 @@ static ngx_int_t ngx_http_comms_webhook_candidates(ngx_http_request_t *r,
     ngx_http_comms_inbound_t *in, ngx_array_t **list, ngx_comms_op_t *op);
 static ngx_int_t ngx_http_comms_webhook_try(ngx_http_request_t *r,
     ngx_http_comms_inbound_t *in, ngx_array_t *list);
-static void ngx_http_comms_webhook_parse(ngx_http_request_t *r,
-    ngx_http_comms_inbound_t *in);
-static void ngx_http_comms_webhook_next(ngx_http_request_t *r,
-    ngx_http_comms_inbound_t *in);
-static ngx_int_t ngx_http_comms_webhook_keep(ngx_http_request_t *r,
-    ngx_http_comms_inbound_t *in, json_t *event);
-static void ngx_http_comms_webhook_kept(ngx_http_request_t *r, void *data,
-    ngx_int_t rc, json_t *answer);
-static void ngx_http_comms_webhook_refuse(ngx_http_request_t *r,
-    ngx_uint_t status, const char *code, const char *message);
+static ngx_int_t ngx_http_comms_webhook_greet(ngx_http_request_t *r,
+    ngx_http_comms_inbound_t *in, ngx_array_t *list);
 
 
 ngx_int_t
@@ -107,22 +83,33 @@ ngx_http_comms_webhook_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_comms_webhook_method(ngx_http_request_t *r)
 {
-    ngx_str_t               none;
-    ngx_http_comms_error_t  error;
+    ngx_str_t                   none;
+    ngx_uint_t                  greets;
+    ngx_http_comms_error_t      error;
+    ngx_http_comms_loc_conf_t  *lcf;
 
     static ngx_str_t  allow = ngx_string("POST");
+    static ngx_str_t  allow_get = ngx_string("GET, POST");
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_comms_module);
+    greets = (lcf->webhook->handshake != NULL);
 
     if (r->err_status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
         ngx_http_comms_refuse(&error, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
                               "PAYLOAD_TOO_LARGE",
                               "Request body is too large");
 
-    } else if (r->method != NGX_HTTP_POST) {
+    } else if (r->method != NGX_HTTP_POST
+               && !(greets && r->method == NGX_HTTP_GET))
+    {
         ngx_http_comms_refuse(&error, NGX_HTTP_NOT_ALLOWED,
                               "METHOD_NOT_ALLOWED",
                               "Method is not allowed here, use POST");
 
-        if (ngx_http_comms_add_header(r, "Allow", &allow) != NGX_OK) {
+        if (ngx_http_comms_add_header(r, "Allow",
+                                      greets ? &allow_get : &allow)
+            != NGX_OK)
+        {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
@@ -179,6 +166,9 @@ ngx_http_comms_webhook_read(ngx_http_request_t *r,
     if (ngx_http_comms_body(r, &in->webhook.body) == NGX_ERROR) {
         return NGX_ERROR;
     }
+
+    in->webhook.now = ngx_time();
+    in->args = r->args;
 
     if (r->headers_in.content_type != NULL) {
         in->webhook.content_type = r->headers_in.content_type->value;
@@ -331,7 +321,8 @@ ngx_http_comms_webhook_hide_tail(ngx_http_request_t *r)
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (r->uri.len <= clcf->name.len) {
-        return NGX_OK;
+        return (r->method == NGX_HTTP_GET) ? ngx_http_comms_hide(r, &r->uri)
+                                           : NGX_OK;
     }
 
     shown.data = ngx_pnalloc(r->pool, clcf->name.len + sizeof("/-") - 1);
@@ -366,6 +357,8 @@ ngx_http_comms_webhook_verify(ngx_http_request_t *r, void *data,
     ngx_array_t     *list;
     ngx_comms_op_t  *op;
 
+    static ngx_str_t  text = ngx_string("text/plain");
+
     if (rc == NGX_ABORT) {
         ngx_http_comms_webhook_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                       "CONFIGURATION_ERROR",
@@ -389,7 +382,9 @@ ngx_http_comms_webhook_verify(ngx_http_request_t *r, void *data,
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_http_comms_webhook_try(r, in, list);
+        rc = (r->method == NGX_HTTP_GET)
+                 ? ngx_http_comms_webhook_greet(r, in, list)
+                 : ngx_http_comms_webhook_try(r, in, list);
     }
 
     if (rc == NGX_ERROR) {
@@ -409,6 +404,13 @@ ngx_http_comms_webhook_verify(ngx_http_request_t *r, void *data,
 
         ngx_http_comms_webhook_refuse(r, NGX_HTTP_FORBIDDEN, "FORBIDDEN",
                                       "Webhook is not verified");
+        return;
+    }
+
+    if (r->method == NGX_HTTP_GET) {
+        ngx_http_finalize_request(r,
+                                  ngx_http_comms_send(r, NGX_HTTP_OK, &text,
+                                                      &in->answer));
         return;
     }
 
@@ -508,157 +510,39 @@ ngx_http_comms_webhook_try(ngx_http_request_t *r,
 }
 
 
-static void
-ngx_http_comms_webhook_parse(ngx_http_request_t *r,
-    ngx_http_comms_inbound_t *in)
-{
-    json_t      *events;
-    ngx_int_t    rc;
-    const char  *words;
-
-    words = "malformed";
-
-    rc = in->provider->parse(r->pool, &in->webhook, in->verified.credentials,
-                             &events, &words);
-
-    if (rc == NGX_DECLINED) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "comms webhook of \"%V\" is verified and cannot be "
-                      "read: %s", &in->provider->name, words);
-
-        ngx_http_comms_webhook_refuse(r, NGX_HTTP_BAD_REQUEST,
-                                      "INVALID_REQUEST", words);
-        return;
-    }
-
-    if (rc != NGX_OK || ngx_http_comms_keep_json(r, events) != NGX_OK) {
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
-    }
-
-    in->events = events;
-
-    ngx_http_comms_webhook_next(r, in);
-}
-
-
-/* keeps the next message, or says that all are kept */
-
-static void
-ngx_http_comms_webhook_next(ngx_http_request_t *r,
-    ngx_http_comms_inbound_t *in)
-{
-    json_t     *event;
-    ngx_str_t   kind;
-
-    while (in->next < json_array_size(in->events)) {
-        event = json_array_get(in->events, in->next++);
-
-        (void) ngx_comms_json_str(event, "kind", &kind);
-
-        if (kind.len != 7 || ngx_strncmp(kind.data, "message", 7) != 0) {
-            ngx_comms_count(in->engine->zone,
-                            NGX_COMMS_COUNT_INBOUND_IGNORED, 1);
-            continue;
-        }
-
-        if (ngx_http_comms_webhook_keep(r, in, event) != NGX_OK) {
-            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        }
-
-        return;
-    }
-
-    ngx_http_finalize_request(r,
-                              ngx_http_comms_send(r, NGX_HTTP_OK,
-                                                  &in->provider->ack_type,
-                                                  &in->provider->ack_body));
-}
-
+/* all credentials are asked, whichever answers */
 
 static ngx_int_t
-ngx_http_comms_webhook_keep(ngx_http_request_t *r,
-    ngx_http_comms_inbound_t *in, json_t *event)
+ngx_http_comms_webhook_greet(ngx_http_request_t *r,
+    ngx_http_comms_inbound_t *in, ngx_array_t *list)
 {
-    json_t             *document, *inbound;
-    ngx_str_t           inbound_id;
-    ngx_comms_op_t     *op;
-    ngx_comms_store_t  *store;
+    ngx_int_t                 rc;
+    ngx_str_t                 answer;
+    ngx_uint_t                i, known;
+    ngx_comms_credentials_t  *candidate;
 
-    if (ngx_comms_id_mint(r->pool, "in_", &inbound_id) != NGX_OK) {
-        return NGX_ERROR;
+    known = 0;
+    candidate = list->elts;
+
+    for (i = 0; i < list->nelts; i++) {
+        rc = in->provider->handshake(r->pool, &in->args,
+                                     candidate[i].credentials, &answer);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK) {
+            in->answer = answer;
+            known = 1;
+        }
     }
 
-    /* a copy of its own, for the thread */
-
-    inbound = json_deep_copy(event);
-
-    if (ngx_comms_json_set_str(inbound, "inbound_id", &inbound_id) != NGX_OK
-        || ngx_comms_json_set_str(inbound, "credentials_id",
-                                  &in->verified.id)
-           != NGX_OK
-        || json_object_set_new(inbound, "received_at",
-                               json_integer(ngx_comms_clock_ms()))
-           != 0
-        || (json_array_size(in->names) > 1
-            && json_object_set_new(inbound, "credentials_ids",
-                                   json_deep_copy(in->names))
-               != 0))
-    {
-        json_decref(inbound);
-        return NGX_ERROR;
-    }
-
-    document = json_pack("{s:o, s:s, s:{s:s, s:s%}}", "inbound", inbound,
-                         "queue", NGX_COMMS_QUEUE_REPLY,
-                         "body", "kind", "reply",
-                         "inbound_id", inbound_id.data, inbound_id.len);
-    if (document == NULL) {
-        return NGX_ERROR;
-    }
-
-    op = ngx_http_comms_await_op(in->await, in->engine->op_timeout,
-                                 ngx_http_comms_webhook_kept);
-    if (op == NULL) {
-        json_decref(document);
-        return NGX_ERROR;
-    }
-
-    store = in->engine->store;
-    store->keep(store, document, op);
-
-    return NGX_OK;
+    return known ? NGX_OK : NGX_DECLINED;
 }
 
 
-static void
-ngx_http_comms_webhook_kept(ngx_http_request_t *r, void *data, ngx_int_t rc,
-    json_t *answer)
-{
-    ngx_http_comms_inbound_t *in = data;
-
-    if (rc == NGX_OK) {
-        ngx_comms_count(in->engine->zone, NGX_COMMS_COUNT_INBOUND, 1);
-
-    } else if (rc == NGX_DECLINED) {
-        ngx_comms_count(in->engine->zone, NGX_COMMS_COUNT_INBOUND_DUPLICATE,
-                        1);
-
-    } else {
-        ngx_comms_count(in->engine->zone, NGX_COMMS_COUNT_UNAVAILABLE, 1);
-
-        ngx_http_comms_webhook_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                      "DATABASE_ERROR",
-                                      "The message could not be kept, send "
-                                      "it again");
-        return;
-    }
-
-    ngx_http_comms_webhook_next(r, in);
-}
-
-
-static void
+void
 ngx_http_comms_webhook_refuse(ngx_http_request_t *r, ngx_uint_t status,
     const char *code, const char *message)
 {

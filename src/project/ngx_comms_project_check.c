@@ -29,6 +29,7 @@ static ngx_uint_t ngx_comms_check_status(ngx_str_t *value);
 static ngx_uint_t ngx_comms_check_channel(ngx_str_t *value);
 static ngx_uint_t ngx_comms_check_state(ngx_str_t *value);
 static ngx_uint_t ngx_comms_check_reply_to(ngx_str_t *value);
+static ngx_uint_t ngx_comms_check_callback(ngx_str_t *value);
 static ngx_uint_t ngx_comms_check_template(ngx_str_t *value);
 static ngx_uint_t ngx_comms_check_source(ngx_str_t *value);
 static ngx_uint_t ngx_comms_check_is(ngx_str_t *value, const char *word);
@@ -116,6 +117,9 @@ static const ngx_comms_field_t  ngx_comms_whatsapp_fields[] = {
       "1 to 100 names, each with \"message\", \"recipient_first_name\","
       " \"recipient_last_name\", \"company_name\", \"project_name\","
       " \"company_rep.name\" or \"project_data.<member>\"" },
+    { "status_callback", NGX_COMMS_FIELD_STRING, 0, 0, 9, 1000,
+      ngx_comms_check_callback, NULL,
+      "an \"https://\" URL without \"?\" and \"#\"" },
 
     { NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
 };
@@ -129,6 +133,9 @@ static const ngx_comms_field_t  ngx_comms_sms_fields[] = {
       ngx_comms_name_valid, NULL, NGX_COMMS_NAME_WORDS },
     { "credentials_id", NGX_COMMS_FIELD_STRING, 1, 0, 1, NGX_COMMS_NAME_MAX,
       ngx_comms_name_valid, NULL, NGX_COMMS_NAME_WORDS },
+    { "status_callback", NGX_COMMS_FIELD_STRING, 0, 0, 9, 1000,
+      ngx_comms_check_callback, NULL,
+      "an \"https://\" URL without \"?\" and \"#\"" },
 
     { NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
 };
@@ -304,6 +311,31 @@ ngx_comms_check_reply_to(ngx_str_t *value)
     return at != NULL
            && at - value->data <= NGX_COMMS_REPLY_LOCAL_MAX
            && ngx_strlchr(value->data, at, '+') == NULL;
+}
+
+
+/* Twilio signs the URL as it is here; the marker becomes its query */
+
+static ngx_uint_t
+ngx_comms_check_callback(ngx_str_t *value)
+{
+    size_t  i;
+
+    if (value->len <= sizeof("https://") - 1
+        || ngx_strncmp(value->data, "https://", sizeof("https://") - 1) != 0)
+    {
+        return 0;
+    }
+
+    for (i = 0; i < value->len; i++) {
+        if (value->data[i] <= ' ' || value->data[i] >= 0x7f
+            || value->data[i] == '?' || value->data[i] == '#')
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

@@ -28,7 +28,8 @@ const wanted = process.env.COMMS_MODULE
 /* null: the module is linked into nginx */
 export const MODULE = wanted === '' ? null : path.resolve(TOP, wanted);
 
-const QUEUES = ['open', 'reply', 'whatsapp', 'sms', 'email'];
+const QUEUES = ['open', 'reply', 'status', 'later', 'whatsapp', 'sms',
+    'email'];
 const PROTOCOLS = ['openai', 'twilio', 'sendgrid'];
 const PATHS = { openai: '/v1/', twilio: '/', sendgrid: '/' };
 const run = promisify(execFile);
