@@ -454,3 +454,16 @@ invalid number of arguments in "comms_initiate" directive
 --- must_die
 --- error_log
 "comms_status" directive conflicts with another comms directive in this location
+
+=== TEST 38: one channel after the other, in their order
+--- request eval
+::start('request_data.channel_method' => { fallback => ['sms', 'whatsapp', 'email'], after => 86400 })
+--- error_code: 202
+--- response_headers_like
+Content-Type: application/json
+Location: /conversations/th_[0-9A-HJKMNP-TV-Z]{26}
+--- response_body_like eval
+::accepted('sms', 'whatsapp', 'email')
+--- no_error_log
+[error]
+[alert]

@@ -375,9 +375,9 @@ x-api-key: key-of-acme-012345678
 --- response_body_like eval
 ::refused('INVALID_CHANNEL_METHOD_FORMAT', ::ID1)
 
-=== TEST 50: INVALID_CHANNEL_METHOD_FORMAT, a fallback, which this version does not have
+=== TEST 50: INVALID_CHANNEL_METHOD_FORMAT, a fallback without a time
 --- request eval
-::start('request_data.channel_method' => { fallback => ['whatsapp', 'sms'], after => 60 })
+::start('request_data.channel_method' => { fallback => ['whatsapp', 'sms'] })
 --- error_code: 400
 --- response_body_like eval
 ::refused('INVALID_CHANNEL_METHOD_FORMAT', ::ID1)
@@ -876,3 +876,94 @@ comms start request refused: INVALID_RECIPIENT_TEL
 ada@example.org
 key-of-acme
 Byron
+
+=== TEST 119: INVALID_CHANNEL_METHOD_FORMAT, a fallback: no time at all
+--- request eval
+::start('request_data.channel_method' => { fallback => ['whatsapp', 'sms'], after => 0 })
+--- error_code: 400
+--- response_body_like eval
+::refused('INVALID_CHANNEL_METHOD_FORMAT', ::ID1)
+
+=== TEST 120: INVALID_CHANNEL_METHOD_FORMAT, a fallback: a time over a day
+--- request eval
+::start('request_data.channel_method' => { fallback => ['whatsapp', 'sms'], after => 86401 })
+--- error_code: 400
+--- response_body_like eval
+::refused('INVALID_CHANNEL_METHOD_FORMAT', ::ID1)
+
+=== TEST 121: INVALID_CHANNEL_METHOD_FORMAT, a fallback: half a second
+--- request eval
+::start('request_data.channel_method' => { fallback => ['whatsapp', 'sms'], after => 0.5 })
+--- error_code: 400
+--- response_body_like eval
+::refused('INVALID_CHANNEL_METHOD_FORMAT', ::ID1)
+
+=== TEST 122: INVALID_CHANNEL_METHOD_FORMAT, a fallback: a time that is no number
+--- request eval
+::start('request_data.channel_method' => { fallback => ['whatsapp', 'sms'], after => '60' })
+--- error_code: 400
+--- response_body_like eval
+::refused('INVALID_CHANNEL_METHOD_FORMAT', ::ID1)
+
+=== TEST 123: INVALID_CHANNEL_METHOD_FORMAT, a fallback: one channel
+--- request eval
+::start('request_data.channel_method' => { fallback => ['whatsapp'], after => 60 })
+--- error_code: 400
+--- response_body_like eval
+::refused('INVALID_CHANNEL_METHOD_FORMAT', ::ID1)
+
+=== TEST 124: INVALID_CHANNEL_METHOD_FORMAT, a fallback: four channels
+--- request eval
+::start('request_data.channel_method' => { fallback => ['whatsapp', 'sms', 'email', 'fax'], after => 60 })
+--- error_code: 400
+--- response_body_like eval
+::refused('INVALID_CHANNEL_METHOD_FORMAT', ::ID1)
+
+=== TEST 125: INVALID_CHANNEL_METHOD_FORMAT, a fallback: a channel twice
+--- request eval
+::start('request_data.channel_method' => { fallback => ['sms', 'email', 'sms'], after => 60 })
+--- error_code: 400
+--- response_body_like eval
+::refused('INVALID_CHANNEL_METHOD_FORMAT', ::ID1)
+
+=== TEST 126: INVALID_CHANNEL_METHOD_FORMAT, a fallback: no list
+--- request eval
+::start('request_data.channel_method' => { fallback => 'sms', after => 60 })
+--- error_code: 400
+--- response_body_like eval
+::refused('INVALID_CHANNEL_METHOD_FORMAT', ::ID1)
+
+=== TEST 127: INVALID_CHANNEL_METHOD_FORMAT, a fallback: a number for a channel
+--- request eval
+::start('request_data.channel_method' => { fallback => ['sms', 1], after => 60 })
+--- error_code: 400
+--- response_body_like eval
+::refused('INVALID_CHANNEL_METHOD_FORMAT', ::ID1)
+
+=== TEST 128: INVALID_CHANNEL_METHOD_FORMAT, a fallback: another member
+--- request eval
+::start('request_data.channel_method' => { fallback => ['whatsapp', 'sms'], after => 60, then => 'email' })
+--- error_code: 400
+--- response_body_like eval
+::refused('INVALID_CHANNEL_METHOD_FORMAT', ::ID1)
+
+=== TEST 129: INVALID_CHANNEL_METHOD_FORMAT, a fallback: no member
+--- request eval
+::start('request_data.channel_method' => {})
+--- error_code: 400
+--- response_body_like eval
+::refused('INVALID_CHANNEL_METHOD_FORMAT', ::ID1)
+
+=== TEST 130: UNSUPPORTED_CHANNEL, in a fallback
+--- request eval
+::start('request_data.channel_method' => { fallback => ['sms', 'fax'], after => 60 })
+--- error_code: 400
+--- response_body_like eval
+::refused('UNSUPPORTED_CHANNEL', ::ID1)
+
+=== TEST 131: MISSING_RECIPIENT_EMAIL, for the second of a fallback
+--- request eval
+::start('request_data.channel_method' => { fallback => ['sms', 'email'], after => 60 }, 'recipient_data.recipient_email' => ::GONE)
+--- error_code: 400
+--- response_body_like eval
+::refused('MISSING_RECIPIENT_EMAIL', ::ID1)

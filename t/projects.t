@@ -41,6 +41,8 @@ sub {
         1 => 'recipient_first_name', 2 => 'recipient_last_name',
         3 => 'company_name', 4 => 'project_name', 5 => 'company_rep.name',
         6 => 'project_data.jobRole', 7 => 'message' };
+    $p->{channel_config}{$_}{status_callback} =
+        'https://comms.acme.example/webhooks/twilio' for qw(whatsapp sms);
     $p->{channel_config}{email}{sender_name} = 'Carol';
     $p->{channel_config}{email}{default_subject} = 'Hello';
 }
@@ -703,3 +705,24 @@ field "company_rep.email" is not valid
 this-is-the-key-itself
 07700900999
 carol at home
+
+=== TEST 93: status_callback, no https
+--- project eval
+sub { my ($p) = @_; $p->{channel_config}{sms}{status_callback} = 'http://comms.acme.example/webhooks/twilio' }
+--- must_die
+--- error_log
+field "channel_config.sms.status_callback" is "http://comms.acme.example/webhooks/twilio", must be an "https://" URL without "?" and "#"
+
+=== TEST 94: status_callback, a query
+--- project eval
+sub { my ($p) = @_; $p->{channel_config}{sms}{status_callback} = 'https://comms.acme.example/webhooks/twilio?a=b' }
+--- must_die
+--- error_log
+field "channel_config.sms.status_callback" is "https://comms.acme.example/webhooks/twilio?a=b", must be an "https://" URL without "?" and "#"
+
+=== TEST 95: status_callback, a blank
+--- project eval
+sub { my ($p) = @_; $p->{channel_config}{sms}{status_callback} = 'https://comms.acme.example/webhooks/ twilio' }
+--- must_die
+--- error_log
+field "channel_config.sms.status_callback" is "https://comms.acme.example/webhooks/ twilio", must be an "https://" URL without "?" and "#"

@@ -93,6 +93,22 @@ export function project(changes = {}) {
 }
 
 
+/* what a project says whose reports come to a public URL */
+function reporting(base) {
+    if (base === undefined) {
+        return {};
+    }
+
+    const { channel_config: config } = project();
+
+    for (const channel of ['whatsapp', 'sms']) {
+        config[channel].status_callback = `${base}/webhooks/twilio`;
+    }
+
+    return { channel_config: config };
+}
+
+
 export function secrets(changes = {}) {
     return {
         'twilio-acme': {
@@ -159,7 +175,11 @@ export class World {
             const { between = (name, url) => url } = options;
 
             w.nginx = await Nginx.start({
-                projects: { acme: project(options.project) },
+                projects: { acme: project({
+                    ...reporting(options.reports), ...options.project,
+                }) },
+                ...options.reports === undefined ? {}
+                    : { publicBaseUrl: options.reports },
                 secrets: secrets(options.secrets),
                 paths: options.paths,
                 ...options.nginx,
@@ -303,6 +323,13 @@ export class World {
     email(mail, what = {}) {
         return this.sendgrid.deliver({
             url: this.sendgridHook, mail, ...what,
+        });
+    }
+
+    /* Twilio says what became of a message that it took */
+    report(message, became, what = {}) {
+        return this.twilio.report({
+            base: this.url, message, status: became, ...what,
         });
     }
 

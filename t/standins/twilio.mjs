@@ -11,6 +11,9 @@
  *                              reads: templates = { 'HX…': 'Hi {{1}}' }
  *   twilio.fault({ ... })      see server.mjs
  *   await twilio.deliver({ url, from, to, body })
+ *   await twilio.report({ base, message: messages[0], status: 'delivered' })
+ *                              what became of it, to its StatusCallback, in
+ *                              any order, signed by Twilio's own library
  *
  * Alone: node twilio.mjs --port 9102 --account AC… --token …
  */
@@ -113,6 +116,7 @@ export async function start({ port = 0, accounts, refuse = {}, templates = {},
         strange,
         refuse,
         deliver: (what) => deliver(accounts, what),
+        report: (what) => report(accounts, what),
     };
 }
 
@@ -210,6 +214,62 @@ async function deliver(accounts, { url, signUrl = url, account, sid, token,
         sid: fields.get('MessageSid'),
         fields,
     };
+}
+
+
+/* what Twilio sends when a message has come further */
+export function statusFields({ message, status, code, extra = {} }) {
+    const whatsapp = message.to.startsWith('whatsapp:');
+
+    return new URLSearchParams({
+        ...whatsapp ? {
+            ChannelToAddress: message.to.replace('whatsapp:', ''),
+            ChannelPrefix: 'whatsapp',
+            ...status === 'read' ? { EventType: 'READ' } : {},
+        } : {},
+        ...code === undefined ? {} : {
+            ErrorCode: String(code), ErrorMessage: 'as the carrier says',
+        },
+        SmsSid: message.sid,
+        SmsStatus: status,
+        MessageStatus: status,
+        To: message.to,
+        MessageSid: message.sid,
+        AccountSid: message.account,
+        From: message.from,
+        ApiVersion: '2010-04-01',
+        ...extra,
+    });
+}
+
+
+/* base: where the host of the StatusCallback really is */
+async function report(accounts, { base, message, status, code, extra, token,
+    url = message.statusCallback, headers = {} }) {
+    const fields = statusFields({ message, status, code, extra });
+    const { pathname, search } = new URL(url);
+    const { default: official } = await import('twilio');
+
+    const res = await post(base + pathname + search, {
+        headers: {
+            'content-type': 'application/x-www-form-urlencoded; '
+                + 'charset=UTF-8',
+            'user-agent': 'TwilioProxy/1.1',
+            'i-twilio-idempotency-token': crypto.randomUUID(),
+            'x-twilio-signature': official.getExpectedTwilioSignature(
+                token ?? accounts[message.account].token, url,
+                Object.fromEntries(fields)),
+            ...headers,
+        },
+        body: fields.toString(),
+    });
+
+    if (res.status !== 200 && token === undefined) {
+        throw new Error(`${res.status}: ${res.body}`);
+    }
+
+    return { status: res.status, type: res.headers['content-type'],
+        body: res.body };
 }
 
 
