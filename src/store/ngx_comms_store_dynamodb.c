@@ -80,6 +80,8 @@ static void ngx_comms_store_dynamodb_keep(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_dynamodb_find(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_dynamodb_link(ngx_comms_store_t *store,
+    json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_dynamodb_claim(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_dynamodb_intend(ngx_comms_store_t *store,
@@ -93,6 +95,10 @@ static void ngx_comms_store_dynamodb_orphan(ngx_comms_store_t *store,
 static void ngx_comms_store_dynamodb_inbound(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_dynamodb_consent(ngx_comms_store_t *store,
+    json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_dynamodb_ledger(ngx_comms_store_t *store,
+    json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_dynamodb_sent_as(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_dynamodb_load(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
@@ -132,6 +138,7 @@ ngx_comms_store_dynamodb(ngx_conf_t *cf, ngx_comms_aws_t *aws,
     store->accept = ngx_comms_store_dynamodb_accept;
     store->keep = ngx_comms_store_dynamodb_keep;
     store->find = ngx_comms_store_dynamodb_find;
+    store->link = ngx_comms_store_dynamodb_link;
     store->claim = ngx_comms_store_dynamodb_claim;
     store->intend = ngx_comms_store_dynamodb_intend;
     store->withdraw = ngx_comms_store_dynamodb_withdraw;
@@ -139,6 +146,8 @@ ngx_comms_store_dynamodb(ngx_conf_t *cf, ngx_comms_aws_t *aws,
     store->orphan = ngx_comms_store_dynamodb_orphan;
     store->inbound = ngx_comms_store_dynamodb_inbound;
     store->consent = ngx_comms_store_dynamodb_consent;
+    store->ledger = ngx_comms_store_dynamodb_ledger;
+    store->sent_as = ngx_comms_store_dynamodb_sent_as;
     store->load = ngx_comms_store_dynamodb_load;
     store->list = ngx_comms_store_dynamodb_list;
     store->figures = ngx_comms_store_dynamodb_figures;
@@ -215,6 +224,15 @@ ngx_comms_store_dynamodb_find(ngx_comms_store_t *store, json_t *in,
 
 
 static void
+ngx_comms_store_dynamodb_link(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_dynamodb_start(store->data, in, op,
+                             ngx_comms_dynamodb_op_link);
+}
+
+
+static void
 ngx_comms_store_dynamodb_claim(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
@@ -274,6 +292,24 @@ ngx_comms_store_dynamodb_consent(ngx_comms_store_t *store, json_t *in,
 {
     ngx_comms_dynamodb_start(store->data, in, op,
                              ngx_comms_dynamodb_op_consent);
+}
+
+
+static void
+ngx_comms_store_dynamodb_ledger(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_dynamodb_start(store->data, in, op,
+                             ngx_comms_dynamodb_op_ledger);
+}
+
+
+static void
+ngx_comms_store_dynamodb_sent_as(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_dynamodb_start(store->data, in, op,
+                             ngx_comms_dynamodb_op_sent_as);
 }
 
 

@@ -117,14 +117,6 @@ static const ngx_comms_sqlite_member_t  ngx_comms_dynamodb_header_members[] =
 };
 
 
-static const ngx_comms_sqlite_member_t  ngx_comms_dynamodb_pair_members[] = {
-    { "channel", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
-    { "company_address", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
-    { "person_address", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
-    { NULL, 0, 0, 0, 0 }
-};
-
-
 void
 ngx_comms_dynamodb_op_admit(ngx_comms_dynamodb_task_t *t, void *data)
 {
@@ -283,9 +275,6 @@ ngx_comms_dynamodb_op_accept(ngx_comms_dynamodb_task_t *t, void *data)
 static ngx_int_t
 ngx_comms_dynamodb_accept_check(json_t *in)
 {
-    size_t   i;
-    json_t  *pair;
-
     if (ngx_comms_sqlite_members("accept", in,
                                  ngx_comms_dynamodb_accept_members)
         != NGX_OK
@@ -297,16 +286,7 @@ ngx_comms_dynamodb_accept_check(json_t *in)
         return NGX_ERROR;
     }
 
-    json_array_foreach(json_object_get(in, "pairs"), i, pair) {
-        if (ngx_comms_sqlite_members("accept pair", pair,
-                                     ngx_comms_dynamodb_pair_members)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
+    return ngx_comms_dynamodb_check_pairs("accept pair", in);
 }
 
 

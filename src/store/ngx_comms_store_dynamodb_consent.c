@@ -20,6 +20,9 @@
 
 #define NGX_COMMS_DYNAMODB_CONSENT_TRIES  100
 
+/* entries that the ledger gives at most, the newest */
+#define NGX_COMMS_DYNAMODB_MAX_LEDGER     1000
+
 
 typedef struct {
     ngx_str_t                    key;
@@ -33,13 +36,17 @@ static ngx_comms_dynamodb_consent_t *ngx_comms_dynamodb_consent_of(
     ngx_comms_dynamodb_task_t *t, ngx_str_t company_id,
     ngx_str_t person_address);
 static void ngx_comms_dynamodb_consent_last(ngx_comms_dynamodb_task_t *t,
-    ngx_comms_dynamodb_consent_t *c, ngx_comms_dynamodb_step_pt step);
+    ngx_comms_dynamodb_consent_t *c, size_t n,
+    ngx_comms_dynamodb_step_pt step);
 static void ngx_comms_dynamodb_consent_asked(ngx_comms_dynamodb_task_t *t,
     void *data);
 static void ngx_comms_dynamodb_consent_write(ngx_comms_dynamodb_task_t *t,
     void *data);
 static void ngx_comms_dynamodb_consent_written(ngx_comms_dynamodb_task_t *t,
     void *data);
+static void ngx_comms_dynamodb_ledger_got(ngx_comms_dynamodb_task_t *t,
+    void *data);
+static json_t *ngx_comms_dynamodb_said(json_t *item);
 
 
 static const ngx_comms_sqlite_member_t  ngx_comms_dynamodb_consent_members[] =
@@ -49,6 +56,14 @@ static const ngx_comms_sqlite_member_t  ngx_comms_dynamodb_consent_members[] =
     { "opted_out", NGX_COMMS_SQLITE_BOOLEAN, 0, 0, 0 },
     { "source", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
     { "proof", NGX_COMMS_SQLITE_TEXT, 0, 0, 0 },
+    { NULL, 0, 0, 0, 0 }
+};
+
+
+static const ngx_comms_sqlite_member_t  ngx_comms_dynamodb_ledger_members[] =
+{
+    { "company_id", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
+    { "person_address", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
     { NULL, 0, 0, 0, 0 }
 };
 
@@ -74,7 +89,8 @@ ngx_comms_dynamodb_consent_of(ngx_comms_dynamodb_task_t *t,
 
 static void
 ngx_comms_dynamodb_consent_last(ngx_comms_dynamodb_task_t *t,
-    ngx_comms_dynamodb_consent_t *c, ngx_comms_dynamodb_step_pt step)
+    ngx_comms_dynamodb_consent_t *c, size_t n,
+    ngx_comms_dynamodb_step_pt step)
 {
     ngx_comms_dynamodb_query_t  q;
 
@@ -82,7 +98,7 @@ ngx_comms_dynamodb_consent_last(ngx_comms_dynamodb_task_t *t,
 
     q.key = "#pk = :pk";
     q.values = json_pack("{s:o}", ":pk", ngx_comms_dynamodb_string(c->key));
-    q.limit = 1;
+    q.limit = n;
 
     ngx_comms_dynamodb_query(t, &t->db->consent, &q, step, c);
 }
@@ -104,7 +120,8 @@ ngx_comms_dynamodb_opted_out(ngx_comms_dynamodb_task_t *t,
     c->step = step;
     c->data = data;
 
-    ngx_comms_dynamodb_consent_last(t, c, ngx_comms_dynamodb_consent_asked);
+    ngx_comms_dynamodb_consent_last(t, c, 1,
+                                    ngx_comms_dynamodb_consent_asked);
 }
 
 
@@ -143,7 +160,8 @@ ngx_comms_dynamodb_op_consent(ngx_comms_dynamodb_task_t *t, void *data)
         return;
     }
 
-    ngx_comms_dynamodb_consent_last(t, c, ngx_comms_dynamodb_consent_write);
+    ngx_comms_dynamodb_consent_last(t, c, 1,
+                                    ngx_comms_dynamodb_consent_write);
 }
 
 
@@ -187,5 +205,86 @@ ngx_comms_dynamodb_consent_written(ngx_comms_dynamodb_task_t *t, void *data)
         return;
     }
 
-    ngx_comms_dynamodb_consent_last(t, c, ngx_comms_dynamodb_consent_write);
+    ngx_comms_dynamodb_consent_last(t, c, 1,
+                                    ngx_comms_dynamodb_consent_write);
+}
+
+
+void
+ngx_comms_dynamodb_op_ledger(ngx_comms_dynamodb_task_t *t, void *data)
+{
+    ngx_comms_dynamodb_consent_t  *c;
+
+    c = NULL;
+
+    if (ngx_comms_sqlite_members("ledger", t->in,
+                                 ngx_comms_dynamodb_ledger_members)
+        == NGX_OK)
+    {
+        c = ngx_comms_dynamodb_consent_of(t,
+                             ngx_comms_sqlite_text(t->in, "company_id"),
+                             ngx_comms_sqlite_text(t->in, "person_address"));
+    }
+
+    if (c == NULL) {
+        ngx_comms_dynamodb_fail(t);
+        return;
+    }
+
+    ngx_comms_dynamodb_consent_last(t, c, NGX_COMMS_DYNAMODB_MAX_LEDGER,
+                                    ngx_comms_dynamodb_ledger_got);
+}
+
+
+static void
+ngx_comms_dynamodb_ledger_got(ngx_comms_dynamodb_task_t *t, void *data)
+{
+    size_t   i;
+    json_t  *entries, *last, *answer;
+
+    entries = json_array();
+
+    for (i = json_array_size(t->items); i != 0; i--) {
+        if (json_array_append_new(entries,
+                  ngx_comms_dynamodb_said(json_array_get(t->items, i - 1)))
+            != 0)
+        {
+            json_decref(entries);
+            ngx_comms_dynamodb_fail(t);
+            return;
+        }
+    }
+
+    last = json_array_get(t->items, 0);
+
+    answer = json_pack("{s:b, s:o}", "opted_out",
+                       json_is_true(json_object_get(last, "opted_out")),
+                       "entries", entries);
+
+    if (answer == NULL) {
+        ngx_comms_dynamodb_fail(t);
+        return;
+    }
+
+    ngx_comms_dynamodb_finish(t, NGX_OK, answer);
+}
+
+
+static json_t *
+ngx_comms_dynamodb_said(json_t *item)
+{
+    int64_t    at;
+    ngx_str_t  text;
+
+    text = ngx_comms_sqlite_text(item, "at");
+
+    if (ngx_comms_iso8601_parse(&text, &at) != NGX_OK) {
+        at = 0;
+    }
+
+    return json_pack("{s:O, s:O, s:O, s:I}",
+                     "opted_out", json_object_get(item, "opted_out"),
+                     "source", json_object_get(item, "source"),
+                     "proof", json_object_get(item, "proof"),
+                     "at", (json_int_t) at);
 }

@@ -13,6 +13,9 @@
  * An intent carries a token: a call that was answered only the second time
  * it was sent finds its own intent, which is no reason to stop.
  *
+ * What else is asked of the header (its owner, what came in, the channel's
+ * state) are conditions of the same write: they cost nothing.
+ *
  * Cost: two reads, one for the consent where asked for, the write, a counter.
  */
 
@@ -24,6 +27,7 @@
 #include <base/ngx_comms_id.h>
 #include <base/ngx_comms_json.h>
 #include <store/ngx_comms_store_dynamodb_thread.h>
+#include <store/ngx_comms_store_gate.h>
 
 
 #define NGX_COMMS_DYNAMODB_INTEND_TRIES  200
@@ -47,6 +51,11 @@ static void ngx_comms_dynamodb_intend_settled(ngx_comms_dynamodb_task_t *t,
     void *data);
 static void ngx_comms_dynamodb_intend_write(ngx_comms_dynamodb_task_t *t,
     void *data);
+static ngx_int_t ngx_comms_dynamodb_intend_conditions(
+    ngx_comms_dynamodb_task_t *t, ngx_comms_dynamodb_update_t *u);
+static ngx_int_t ngx_comms_dynamodb_intend_condition(
+    ngx_comms_dynamodb_task_t *t, ngx_comms_dynamodb_update_t *u,
+    const char *condition, const char *name, json_t *value);
 static void ngx_comms_dynamodb_intend_written(ngx_comms_dynamodb_task_t *t,
     void *data);
 static void ngx_comms_dynamodb_intend_ok(ngx_comms_dynamodb_task_t *t);
@@ -68,6 +77,9 @@ static const ngx_comms_sqlite_member_t  ngx_comms_dynamodb_intend_members[] =
     { "detail", NGX_COMMS_SQLITE_OBJECT, 1, 0, 0 },
     { "fence", NGX_COMMS_SQLITE_INTEGER, 1, 0, INT64_MAX },
     { "person_address", NGX_COMMS_SQLITE_NAME, 1, 0, 0 },
+    { "owner", NGX_COMMS_SQLITE_NAME, 1, 0, 0 },
+    { "newest_inbound_id", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
+    { "channel", NGX_COMMS_SQLITE_NAME, 1, 0, 0 },
     { NULL, 0, 0, 0, 0 }
 };
 
@@ -92,6 +104,7 @@ ngx_comms_dynamodb_op_intend(ngx_comms_dynamodb_task_t *t, void *data)
         || ngx_comms_sqlite_members("intend", t->in,
                                     ngx_comms_dynamodb_intend_members)
            != NGX_OK
+        || ngx_comms_store_gate_check(t->in) != NGX_OK
         || ngx_comms_id_mint(t->pool, "", &i->token) != NGX_OK)
     {
         ngx_comms_dynamodb_fail(t);
@@ -220,12 +233,15 @@ static void
 ngx_comms_dynamodb_intend_write(ngx_comms_dynamodb_task_t *t, void *data)
 {
     json_t                       *detail;
+    const char                   *why;
     ngx_comms_dynamodb_update_t   u;
 
     ngx_comms_dynamodb_intend_t *i = data;
 
-    if (t->count) {
-        ngx_comms_dynamodb_intend_refuse(t, "opted_out");
+    why = t->count ? "opted_out" : ngx_comms_store_gate(t->in, i->item);
+
+    if (why != NULL) {
+        ngx_comms_dynamodb_intend_refuse(t, why);
         return;
     }
 
@@ -249,8 +265,90 @@ ngx_comms_dynamodb_intend_write(ngx_comms_dynamodb_task_t *t, void *data)
     ngx_str_set(&u.condition, "attribute_not_exists(#comms_intents.#e)"
                               " AND #comms_commits = :c AND #fence = :fence");
 
+    if (ngx_comms_dynamodb_intend_conditions(t, &u) != NGX_OK) {
+        json_decref(u.names);
+        json_decref(u.values);
+        ngx_comms_dynamodb_fail(t);
+        return;
+    }
+
     ngx_comms_dynamodb_update(t, &t->db->threads, &u,
                               ngx_comms_dynamodb_intend_written, i);
+}
+
+
+/*
+ * What ngx_comms_store_gate() has found in the header that was read, as
+ * conditions of the write: it may have changed since.
+ */
+
+static ngx_int_t
+ngx_comms_dynamodb_intend_conditions(ngx_comms_dynamodb_task_t *t,
+    ngx_comms_dynamodb_update_t *u)
+{
+    json_t      *newest, *channel;
+    const char  *owner;
+
+    owner = json_string_value(json_object_get(t->in, "owner"));
+    newest = json_object_get(t->in, "newest_inbound_id");
+    channel = json_object_get(t->in, "channel");
+
+    if (owner != NULL
+        && ngx_comms_dynamodb_intend_condition(t, u,
+               (ngx_strcmp(owner, "human") == 0)
+               ? "#hand_off_to_human = :human"
+               : "(attribute_not_exists(#hand_off_to_human)"
+                 " OR #hand_off_to_human <> :human)",
+               ":human", json_integer(1))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* no value of a key is empty, and not every engine compares with one */
+
+    if (json_string_length(newest) != 0
+        && ngx_comms_dynamodb_intend_condition(t, u,
+               "(attribute_not_exists(#newest_inbound_id)"
+               " OR #newest_inbound_id <= :newest)",
+               ":newest", json_incref(newest))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (json_is_string(newest) && json_string_length(newest) == 0) {
+        u->condition = ngx_comms_dynamodb_text(t,
+                           "%V AND attribute_not_exists(#newest_inbound_id)",
+                           &u->condition);
+    }
+
+    if (json_is_string(channel)
+        && (json_object_set(u->names, "#ch", channel) != 0
+            || ngx_comms_dynamodb_intend_condition(t, u,
+                   "#channel_states.#ch = :pending", ":pending",
+                   json_string("pending"))
+               != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    return (u->condition.len != 0) ? NGX_OK : NGX_ERROR;
+}
+
+
+/* takes over the reference to the value */
+
+static ngx_int_t
+ngx_comms_dynamodb_intend_condition(ngx_comms_dynamodb_task_t *t,
+    ngx_comms_dynamodb_update_t *u, const char *condition, const char *name,
+    json_t *value)
+{
+    u->condition = ngx_comms_dynamodb_text(t, "%V AND %s", &u->condition,
+                                           condition);
+
+    return json_object_set_new(u->values, name, value) == 0 ? NGX_OK
+                                                            : NGX_ERROR;
 }
 
 

@@ -300,7 +300,9 @@ ngx_comms_dynamodb_replay_inbound(ngx_comms_dynamodb_task_t *t, void *data)
         return;
     }
 
-    if (ngx_comms_sqlite_has(r->doc, "queue")) {
+    if (ngx_comms_sqlite_has(r->doc, "queue")
+        || ngx_comms_sqlite_has(r->doc, "pairs"))
+    {
         ngx_comms_dynamodb_pairs(t, r->item, ngx_comms_dynamodb_replay_queue,
                                  r);
         return;
@@ -380,6 +382,11 @@ ngx_comms_dynamodb_replay_queue(ngx_comms_dynamodb_task_t *t, void *data)
     ngx_str_t   dedupe_id;
 
     ngx_comms_dynamodb_replay_t *r = data;
+
+    if (!ngx_comms_sqlite_has(r->doc, "queue")) {
+        ngx_comms_dynamodb_replay_next(t, r);
+        return;
+    }
 
     dedupe_id = ngx_comms_dynamodb_text(t, "accept:%V", &r->thread_id);
 

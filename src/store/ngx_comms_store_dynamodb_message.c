@@ -12,7 +12,8 @@
  *   mail#..., quote#...  partitions of message ids, one item for each thread
  *                     that has a message of that id
  *
- * Cost: two writes for a message from a person, up to five for one of ours;
+ * Cost: two writes for a message from a person, up to five for one of ours,
+ * one more for a status that comes late;
  * reading n messages is one query for each place, whatever the thread's
  * length.
  */
@@ -25,6 +26,7 @@
 #include <base/ngx_comms_id.h>
 #include <base/ngx_comms_json.h>
 #include <store/ngx_comms_store_dynamodb_thread.h>
+#include <store/ngx_comms_store_status.h>
 
 
 #define NGX_COMMS_DYNAMODB_MAX_UNSENT  NGX_COMMS_DYNAMODB_BATCH
@@ -38,6 +40,7 @@ typedef struct {
     ngx_str_t                    alias;
     ngx_str_t                    pk;         /* of the message */
     ngx_str_t                    sk;
+    ngx_uint_t                   late;       /* its status is not taken */
     json_t                      *message;    /* as it is then */
     ngx_comms_dynamodb_step_pt   step;
     void                        *data;
@@ -61,6 +64,9 @@ static void ngx_comms_dynamodb_message_alias(ngx_comms_dynamodb_task_t *t,
     void *data);
 static void ngx_comms_dynamodb_message_write(ngx_comms_dynamodb_task_t *t,
     ngx_comms_dynamodb_message_t *m);
+static ngx_int_t ngx_comms_dynamodb_message_rank(
+    ngx_comms_dynamodb_task_t *t, ngx_comms_dynamodb_message_t *m,
+    ngx_comms_dynamodb_update_t *u);
 static ngx_int_t ngx_comms_dynamodb_message_set(ngx_comms_dynamodb_task_t *t,
     ngx_comms_dynamodb_message_t *m, ngx_comms_dynamodb_update_t *u);
 static void ngx_comms_dynamodb_message_written(ngx_comms_dynamodb_task_t *t,
@@ -183,9 +189,11 @@ ngx_comms_dynamodb_message_write(ngx_comms_dynamodb_task_t *t,
 
     ngx_str_set(&u.update, "SET #comms_applied = :c");
     ngx_str_set(&u.condition,
-        "attribute_not_exists(#comms_applied) OR #comms_applied <= :c");
+        "(attribute_not_exists(#comms_applied) OR #comms_applied <= :c)");
 
-    if (ngx_comms_dynamodb_message_set(t, m, &u) != NGX_OK) {
+    if (ngx_comms_dynamodb_message_set(t, m, &u) != NGX_OK
+        || ngx_comms_dynamodb_message_rank(t, m, &u) != NGX_OK)
+    {
         json_decref(u.names);
         json_decref(u.values);
         ngx_comms_dynamodb_fail(t);
@@ -194,6 +202,69 @@ ngx_comms_dynamodb_message_write(ngx_comms_dynamodb_task_t *t,
 
     ngx_comms_dynamodb_update(t, &t->db->threads, &u,
                               ngx_comms_dynamodb_message_written, m);
+}
+
+
+/* a status that is behind the message's is not written, but the rest is */
+
+static ngx_int_t
+ngx_comms_dynamodb_message_rank(ngx_comms_dynamodb_task_t *t,
+    ngx_comms_dynamodb_message_t *m, ngx_comms_dynamodb_update_t *u)
+{
+    ngx_str_t  list;
+
+    if (m->late) {
+        return NGX_OK;
+    }
+
+    if (ngx_comms_dynamodb_above(t,
+               json_object_get(json_object_get(m->entry, "message"),
+                               "status"),
+               u->values, &list)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (list.len != 0) {
+        u->condition = ngx_comms_dynamodb_text(t,
+                                       "%V AND NOT (#status IN (%V))",
+                                       &u->condition, &list);
+    }
+
+    return (u->condition.len != 0) ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_comms_dynamodb_above(ngx_comms_dynamodb_task_t *t, json_t *status,
+    json_t *values, ngx_str_t *list)
+{
+    char      name[sizeof(":above") + NGX_INT_T_LEN];
+    size_t    i;
+    json_t   *above, *one;
+
+    ngx_str_null(list);
+
+    above = ngx_comms_dynamodb_hold(t, ngx_comms_store_status_above(status));
+
+    if (above == NULL) {
+        return NGX_ERROR;
+    }
+
+    json_array_foreach(above, i, one) {
+
+        (void) snprintf(name, sizeof(name), ":above%u", (unsigned) i);
+
+        *list = ngx_comms_dynamodb_text(t, "%V%s%s", list, i ? ", " : "",
+                                        name);
+
+        if (list->len == 0 || json_object_set(values, name, one) != 0) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -214,6 +285,12 @@ ngx_comms_dynamodb_message_set(ngx_comms_dynamodb_task_t *t,
     n = 0;
 
     json_object_foreach(message, member, value) {
+
+        if (m->late && (ngx_strcmp(member, "status") == 0
+                        || ngx_strcmp(member, "reason") == 0))
+        {
+            continue;
+        }
 
         (void) snprintf(name, sizeof(name), "#m%u", (unsigned) n++);
 
@@ -260,6 +337,15 @@ ngx_comms_dynamodb_message_written(ngx_comms_dynamodb_task_t *t, void *data)
     ngx_str_t  id;
 
     ngx_comms_dynamodb_message_t *m = data;
+
+    if (t->refused && !m->late
+        && ngx_comms_sqlite_has(json_object_get(m->entry, "message"),
+                                "status"))
+    {
+        m->late = 1;
+        ngx_comms_dynamodb_message_write(t, m);
+        return;
+    }
 
     if (t->refused) {
         m->step(t, m->data);
@@ -337,14 +423,20 @@ ngx_comms_dynamodb_message_sign(ngx_comms_dynamodb_task_t *t,
     ngx_comms_dynamodb_message_t *m, const char *kind, ngx_str_t id,
     ngx_comms_dynamodb_step_pt step)
 {
-    size_t      i;
-    json_t     *doc, *persons, *pair;
-    ngx_str_t   hex;
+    size_t       i;
+    json_t      *doc, *persons, *pair, *entry_id;
+    const char  *role;
 
     if (id.len == 0) {
         step(t, m);
         return;
     }
+
+    /* a message of a person was not sent by us: only its thread is known */
+
+    role = json_string_value(json_object_get(m->message, "role"));
+    entry_id = (role != NULL && ngx_strcmp(role, "user") == 0)
+               ? NULL : json_object_get(m->message, "entry_id");
 
     persons = json_array();
 
@@ -353,25 +445,34 @@ ngx_comms_dynamodb_message_sign(ngx_comms_dynamodb_task_t *t,
                                  json_object_get(pair, "person_address"));
     }
 
-    doc = json_pack("{s:{s:O, s:O, s:O}, s:o}", "comms_found",
+    doc = json_pack("{s:{s:O, s:O, s:O}, s:o, s:O*}", "comms_found",
         "thread_id",
         ngx_comms_dynamodb_header_get(t->db, m->item, "thread_id"),
         "company_id",
         ngx_comms_dynamodb_header_get(t->db, m->item, "company_id"),
         "project_id",
         ngx_comms_dynamodb_header_get(t->db, m->item, "project_id"),
-        "comms_persons", persons);
-
-    if (ngx_comms_sha256_hex(t->pool, &id, &hex) != NGX_OK || doc == NULL) {
-        json_decref(doc);
-        ngx_comms_dynamodb_fail(t);
-        return;
-    }
+        "comms_persons", persons, "comms_entry", entry_id);
 
     ngx_comms_dynamodb_put(t, &t->db->threads,
-                           ngx_comms_dynamodb_text(t, "%s#%V", kind, &hex),
+                           ngx_comms_dynamodb_sign_key(t, kind, id),
                            ngx_comms_sqlite_text(m->item, "gsi_created"), doc,
                            NULL, NULL, step, m);
+}
+
+
+ngx_str_t
+ngx_comms_dynamodb_sign_key(ngx_comms_dynamodb_task_t *t, const char *kind,
+    ngx_str_t id)
+{
+    ngx_str_t  hex;
+
+    if (ngx_comms_sha256_hex(t->pool, &id, &hex) != NGX_OK) {
+        ngx_str_null(&hex);
+        return hex;
+    }
+
+    return ngx_comms_dynamodb_text(t, "%s#%V", kind, &hex);
 }
 
 

@@ -8,7 +8,9 @@
  * changes attributes and channel states in place, raises the version, and
  * appends to the journal what belongs into other items.  Nothing is read
  * before it, so two workers that record at once do not disturb each other.
- * Everything that could be wrong with the input is looked at first.
+ * Everything that could be wrong with the input is looked at first.  That no
+ * state of a channel goes back is a condition of the same update; when it is
+ * refused, the header is read and the channel left out.
  *
  * Cost: one write where only the header changes; else that, what the journal
  * says costs, and a counter where the status changes or an effect is settled.
@@ -22,6 +24,10 @@
 #include <base/ngx_comms_id.h>
 #include <base/ngx_comms_json.h>
 #include <store/ngx_comms_store_dynamodb_thread.h>
+#include <store/ngx_comms_store_status.h>
+
+
+#define NGX_COMMS_DYNAMODB_RECORD_TRIES  100
 
 
 typedef struct {
@@ -31,15 +37,15 @@ typedef struct {
     json_t                       *counts;
     ngx_str_t                     removed;    /* part of the expression */
     ngx_uint_t                    n;          /* names and values so far */
+    ngx_uint_t                    tries;
     ngx_comms_dynamodb_update_t   u;
 } ngx_comms_dynamodb_record_t;
 
 
-static ngx_int_t ngx_comms_dynamodb_record_check(json_t *in);
-static ngx_int_t ngx_comms_dynamodb_record_check_set(json_t *set);
-static ngx_int_t ngx_comms_dynamodb_record_check_effect(json_t *effect);
 static void ngx_comms_dynamodb_record_channels(ngx_comms_dynamodb_task_t *t,
     void *data);
+static ngx_int_t ngx_comms_dynamodb_record_may(ngx_comms_dynamodb_task_t *t,
+    ngx_comms_dynamodb_record_t *r, json_t *item);
 static void ngx_comms_dynamodb_record_write(ngx_comms_dynamodb_task_t *t,
     ngx_comms_dynamodb_record_t *r);
 static ngx_int_t ngx_comms_dynamodb_record_expression(
@@ -51,6 +57,8 @@ static ngx_int_t ngx_comms_dynamodb_record_set(ngx_comms_dynamodb_task_t *t,
     ngx_comms_dynamodb_record_t *r);
 static ngx_int_t ngx_comms_dynamodb_record_states(
     ngx_comms_dynamodb_task_t *t, ngx_comms_dynamodb_record_t *r);
+static ngx_int_t ngx_comms_dynamodb_record_rank(ngx_comms_dynamodb_task_t *t,
+    ngx_comms_dynamodb_record_t *r, ngx_str_t *above);
 static ngx_int_t ngx_comms_dynamodb_record_mail(ngx_comms_dynamodb_task_t *t,
     ngx_comms_dynamodb_record_t *r);
 static ngx_int_t ngx_comms_dynamodb_record_journal(
@@ -69,62 +77,6 @@ static void ngx_comms_dynamodb_record_count(ngx_comms_dynamodb_task_t *t,
     void *data);
 static void ngx_comms_dynamodb_record_done(ngx_comms_dynamodb_task_t *t,
     void *data);
-
-
-static const ngx_comms_sqlite_member_t  ngx_comms_dynamodb_record_members[] =
-{
-    { "thread_id", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
-    { "fence", NGX_COMMS_SQLITE_INTEGER, 1, 0, INT64_MAX },
-    { "effect", NGX_COMMS_SQLITE_OBJECT, 1, 0, 0 },
-    { "set", NGX_COMMS_SQLITE_OBJECT, 1, 0, 0 },
-    { "channel_state", NGX_COMMS_SQLITE_OBJECT, 1, 0, 0 },
-    { "messages", NGX_COMMS_SQLITE_ARRAY, 1, 0, 0 },
-    { "inbound_done", NGX_COMMS_SQLITE_NAMES, 1, 0, 0 },
-    { "turn_id", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
-    { NULL, 0, 0, 0, 0 }
-};
-
-
-static const ngx_comms_sqlite_member_t  ngx_comms_dynamodb_state_members[] = {
-    { "channel", NGX_COMMS_SQLITE_NAME, 1, 0, 0 },
-    { "status", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
-    { "reason", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
-    { NULL, 0, 0, 0, 0 }
-};
-
-
-static const ngx_comms_sqlite_member_t  ngx_comms_dynamodb_set_members[] = {
-    { "conversation_status", NGX_COMMS_SQLITE_NAME, 1, 0, 0 },
-    { NULL, 0, 0, 0, 0 }
-};
-
-
-static const ngx_comms_sqlite_member_t  ngx_comms_dynamodb_settle_members[] =
-{
-    { "effect_id", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
-    { "state", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
-    { NULL, 0, 0, 0, 0 }
-};
-
-
-static const ngx_comms_sqlite_member_t  ngx_comms_dynamodb_message_members[] =
-{
-    { "entry_id", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
-    { "message_timestamp", NGX_COMMS_SQLITE_NAME, 1, 0, 0 },
-    { "status", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
-    { "turn_id", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
-    { "provider_message_id", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
-    { "email_message_id", NGX_COMMS_SQLITE_TEXT, 1, 0, 0 },
-    { NULL, 0, 0, 0, 0 }
-};
-
-
-/* attributes that a record cannot set */
-static const char  *ngx_comms_dynamodb_fixed[] = {
-    "thread_id", "conversation_id", "company_id", "project_id", "request_id",
-    "fence", "version", "created_at", "updated_at", "channel_states",
-    "channel_reasons", "messages", "ttl", "sort_key", "primary_channel", NULL
-};
 
 
 void
@@ -170,119 +122,6 @@ ngx_comms_dynamodb_op_record(ngx_comms_dynamodb_task_t *t, void *data)
 }
 
 
-static ngx_int_t
-ngx_comms_dynamodb_record_check(json_t *in)
-{
-    size_t   i;
-    json_t  *message;
-
-    if (ngx_comms_sqlite_members("record", in,
-                                 ngx_comms_dynamodb_record_members)
-        != NGX_OK
-        || ngx_comms_dynamodb_record_check_set(json_object_get(in, "set"))
-           != NGX_OK
-        || ngx_comms_dynamodb_record_check_effect(
-                                          json_object_get(in, "effect"))
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (ngx_comms_sqlite_has(in, "channel_state")
-        && ngx_comms_sqlite_members("record channel_state",
-                                    json_object_get(in, "channel_state"),
-                                    ngx_comms_dynamodb_state_members)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    json_array_foreach(json_object_get(in, "messages"), i, message) {
-        if (ngx_comms_sqlite_members("record message", message,
-                                     ngx_comms_dynamodb_message_members)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_comms_dynamodb_record_check_set(json_t *set)
-{
-    json_t      *value;
-    ngx_uint_t   i, wrong;
-    const char  *name;
-
-    if (!json_is_object(set)) {
-        return NGX_OK;
-    }
-
-    if (ngx_comms_sqlite_members("record set", set,
-                                 ngx_comms_dynamodb_set_members)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    json_object_foreach(set, name, value) {
-
-        wrong = ngx_strncmp(name, NGX_COMMS_DYNAMODB_OURS,
-                            sizeof(NGX_COMMS_DYNAMODB_OURS) - 1) == 0
-                || ngx_strncmp(name, NGX_COMMS_DYNAMODB_INDEX,
-                               sizeof(NGX_COMMS_DYNAMODB_INDEX) - 1) == 0;
-
-        for (i = 0; ngx_comms_dynamodb_fixed[i] != NULL; i++) {
-            if (ngx_strcmp(name, ngx_comms_dynamodb_fixed[i]) == 0) {
-                wrong = 1;
-            }
-        }
-
-        if (wrong) {
-            ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                          "comms \"record\" was asked to set \"%s\"", name);
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_comms_dynamodb_record_check_effect(json_t *effect)
-{
-    const char  *state;
-
-    if (!json_is_object(effect)) {
-        return NGX_OK;
-    }
-
-    if (ngx_comms_sqlite_members("record effect", effect,
-                                 ngx_comms_dynamodb_settle_members)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    state = json_string_value(json_object_get(effect, "state"));
-
-    if (ngx_strcmp(state, "done") != 0 && ngx_strcmp(state, "failed") != 0
-        && ngx_strcmp(state, "unknown") != 0)
-    {
-        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                      "comms \"record\" was asked to settle an effect as "
-                      "\"%s\"", state);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
 static void
 ngx_comms_dynamodb_record_channels(ngx_comms_dynamodb_task_t *t, void *data)
 {
@@ -303,7 +142,45 @@ ngx_comms_dynamodb_record_channels(ngx_comms_dynamodb_task_t *t, void *data)
         }
     }
 
+    if (ngx_comms_dynamodb_record_may(t, r, t->item) != NGX_OK) {
+        ngx_comms_dynamodb_fail(t);
+        return;
+    }
+
     ngx_comms_dynamodb_record_write(t, r);
+}
+
+
+/* takes out of the channels those whose state is to stay as it is */
+
+static ngx_int_t
+ngx_comms_dynamodb_record_may(ngx_comms_dynamodb_task_t *t,
+    ngx_comms_dynamodb_record_t *r, json_t *item)
+{
+    void        *next;
+    json_t      *states, *status, *was;
+    ngx_uint_t   only_pending;
+    const char  *channel, *text;
+
+    only_pending = json_is_true(json_object_get(json_object_get(t->in,
+                                                           "channel_state"),
+                                                "only_pending"));
+    states = json_object_get(item, "channel_states");
+
+    json_object_foreach_safe(r->states, next, channel, status) {
+
+        was = json_object_get(states, channel);
+        text = json_string_value(was);
+
+        if (!ngx_comms_store_status_may(was, status)
+            || (only_pending
+                && (text == NULL || ngx_strcmp(text, "pending") != 0)))
+        {
+            (void) json_object_del(r->states, channel);
+        }
+    }
+
+    return (r->states != NULL) ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -314,6 +191,10 @@ ngx_comms_dynamodb_record_write(ngx_comms_dynamodb_task_t *t,
     int64_t  now;
 
     now = ngx_comms_clock_ms();
+
+    r->n = 0;
+    r->journal = NULL;
+    ngx_str_null(&r->removed);
 
     r->u.pk = r->thread_id;
     r->u.sk = ngx_comms_dynamodb_record;
@@ -466,7 +347,10 @@ ngx_comms_dynamodb_record_states(ngx_comms_dynamodb_task_t *t,
     ngx_comms_dynamodb_record_t *r)
 {
     json_t      *reason, *status;
+    ngx_str_t    above;
     const char  *channel;
+
+    ngx_str_null(&above);
 
     reason = json_object_get(json_object_get(t->in, "channel_state"),
                              "reason");
@@ -476,9 +360,18 @@ ngx_comms_dynamodb_record_states(ngx_comms_dynamodb_task_t *t,
     }
 
     json_object_foreach(r->states, channel, status) {
-        if (ngx_comms_dynamodb_record_pair(t, r, "#channel_states.", channel,
-                                           status)
-            != NGX_OK
+
+        if (above.len == 0
+            && ngx_comms_dynamodb_above(t, status, r->u.values, &above)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (ngx_comms_dynamodb_record_rank(t, r, &above) != NGX_OK
+            || ngx_comms_dynamodb_record_pair(t, r, "#channel_states.",
+                                              channel, status)
+               != NGX_OK
             || ngx_comms_dynamodb_record_pair(t, r, "#channel_reasons.",
                                               channel, reason)
                != NGX_OK)
@@ -488,6 +381,37 @@ ngx_comms_dynamodb_record_states(ngx_comms_dynamodb_task_t *t,
     }
 
     return NGX_OK;
+}
+
+
+/* the condition for the channel whose state is the next pair */
+
+static ngx_int_t
+ngx_comms_dynamodb_record_rank(ngx_comms_dynamodb_task_t *t,
+    ngx_comms_dynamodb_record_t *r, ngx_str_t *above)
+{
+    if (json_is_true(json_object_get(json_object_get(t->in, "channel_state"),
+                                     "only_pending")))
+    {
+        r->u.condition = ngx_comms_dynamodb_text(t,
+                             "%V AND #channel_states.#a%ui = :pending",
+                             &r->u.condition, r->n);
+
+        if (json_object_set_new(r->u.values, ":pending",
+                                json_string("pending"))
+            != 0)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (above->len != 0) {
+        r->u.condition = ngx_comms_dynamodb_text(t,
+                             "%V AND NOT (#channel_states.#a%ui IN (%V))",
+                             &r->u.condition, r->n, above);
+    }
+
+    return (r->u.condition.len != 0) ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -655,8 +579,34 @@ ngx_comms_dynamodb_record_written(ngx_comms_dynamodb_task_t *t, void *data)
 static void
 ngx_comms_dynamodb_record_refused(ngx_comms_dynamodb_task_t *t, void *data)
 {
-    ngx_comms_dynamodb_finish(t, (t->item != NULL) ? NGX_ABORT : NGX_DECLINED,
-                              NULL);
+    json_t  *fence;
+
+    ngx_comms_dynamodb_record_t *r = data;
+
+    if (t->item == NULL) {
+        ngx_comms_dynamodb_finish(t, NGX_DECLINED, NULL);
+        return;
+    }
+
+    fence = json_object_get(t->in, "fence");
+
+    if (json_is_integer(fence)
+        && !json_equal(fence, json_object_get(t->item, "fence")))
+    {
+        ngx_comms_dynamodb_finish(t, NGX_ABORT, NULL);
+        return;
+    }
+
+    /* a channel has come further than this record knows, or did meanwhile */
+
+    if (++r->tries == NGX_COMMS_DYNAMODB_RECORD_TRIES
+        || ngx_comms_dynamodb_record_may(t, r, t->item) != NGX_OK)
+    {
+        ngx_comms_dynamodb_fail(t);
+        return;
+    }
+
+    ngx_comms_dynamodb_record_write(t, r);
 }
 
 

@@ -71,6 +71,9 @@ json_t *ngx_comms_dynamodb_copy(ngx_comms_dynamodb_task_t *t, json_t *item,
 /* is this person of the thread? */
 ngx_uint_t ngx_comms_dynamodb_knows(json_t *item, ngx_str_t person_address);
 
+/* address pairs in an input: NGX_OK or NGX_ERROR; "what" is for the log */
+ngx_int_t ngx_comms_dynamodb_check_pairs(const char *what, json_t *in);
+
 /* NGX_OK with a key's part for the time: it sorts as times do */
 ngx_str_t ngx_comms_dynamodb_when(ngx_comms_dynamodb_task_t *t, int64_t ms,
     ngx_str_t id);
@@ -87,6 +90,10 @@ json_t *ngx_comms_dynamodb_time(int64_t ms);
 
 /* 1: counts as an open conversation */
 ngx_uint_t ngx_comms_dynamodb_is_open(ngx_str_t status);
+
+
+/* is the input of a record fit to be written?  NGX_OK or NGX_ERROR */
+ngx_int_t ngx_comms_dynamodb_record_check(json_t *in);
 
 
 /*
@@ -119,6 +126,21 @@ void ngx_comms_dynamodb_message(ngx_comms_dynamodb_task_t *t,
     ngx_str_t thread_id, json_t *item, json_t *entry, int64_t c,
     ngx_comms_dynamodb_step_pt step, void *data);
 
+/*
+ * For a condition: the names of values, in "list" with commas between them,
+ * that hold the statuses which "status" may not take the place of; empty when
+ * it may take any.  They are added to "values".
+ */
+ngx_int_t ngx_comms_dynamodb_above(ngx_comms_dynamodb_task_t *t,
+    json_t *status, json_t *values, ngx_str_t *list);
+
+/*
+ * The partition of the threads that have a message of this id; "kind" is
+ * "mail" or "quote".  Empty when out of memory.
+ */
+ngx_str_t ngx_comms_dynamodb_sign_key(ngx_comms_dynamodb_task_t *t,
+    const char *kind, ngx_str_t id);
+
 /* the newest n messages, oldest first: t->items */
 void ngx_comms_dynamodb_newest(ngx_comms_dynamodb_task_t *t, json_t *item,
     int64_t n, ngx_comms_dynamodb_step_pt step, void *data);
@@ -131,6 +153,11 @@ void ngx_comms_dynamodb_unsent(ngx_comms_dynamodb_task_t *t,
 /*
  * Inbound messages.
  */
+
+/* the key of one, and the sort key of whatever has a partition of its own */
+ngx_str_t ngx_comms_dynamodb_inbound_key(ngx_comms_dynamodb_task_t *t,
+    ngx_str_t inbound_id);
+extern ngx_str_t  ngx_comms_dynamodb_only;
 
 /* one is answered by a turn of the thread */
 void ngx_comms_dynamodb_inbound_done(ngx_comms_dynamodb_task_t *t,
@@ -177,6 +204,8 @@ void ngx_comms_dynamodb_op_admit(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_accept(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_keep(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_find(ngx_comms_dynamodb_task_t *t, void *data);
+void ngx_comms_dynamodb_op_sent_as(ngx_comms_dynamodb_task_t *t, void *data);
+void ngx_comms_dynamodb_op_link(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_claim(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_intend(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_withdraw(ngx_comms_dynamodb_task_t *t,
@@ -185,6 +214,7 @@ void ngx_comms_dynamodb_op_record(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_orphan(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_inbound(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_consent(ngx_comms_dynamodb_task_t *t, void *data);
+void ngx_comms_dynamodb_op_ledger(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_load(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_list(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_figures(ngx_comms_dynamodb_task_t *t, void *data);

@@ -31,6 +31,8 @@ static void ngx_comms_store_journal_accept(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_journal_find(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_journal_link(ngx_comms_store_t *store,
+    json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_journal_claim(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_journal_intend(ngx_comms_store_t *store,
@@ -50,6 +52,10 @@ static void ngx_comms_store_journal_orphan(ngx_comms_store_t *store,
 static void ngx_comms_store_journal_inbound(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_journal_consent(ngx_comms_store_t *store,
+    json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_journal_ledger(ngx_comms_store_t *store,
+    json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_journal_sent_as(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_journal_load(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
@@ -91,6 +97,7 @@ ngx_comms_store_journal(ngx_conf_t *cf, ngx_comms_store_t *inner,
     store->accept = ngx_comms_store_journal_accept;
     store->keep = ngx_comms_journal_keep;
     store->find = ngx_comms_store_journal_find;
+    store->link = ngx_comms_store_journal_link;
     store->claim = ngx_comms_store_journal_claim;
     store->intend = ngx_comms_store_journal_intend;
     store->withdraw = ngx_comms_store_journal_withdraw;
@@ -105,6 +112,8 @@ ngx_comms_store_journal(ngx_conf_t *cf, ngx_comms_store_t *inner,
     store->orphan = ngx_comms_store_journal_orphan;
     store->inbound = ngx_comms_store_journal_inbound;
     store->consent = ngx_comms_store_journal_consent;
+    store->ledger = ngx_comms_store_journal_ledger;
+    store->sent_as = ngx_comms_store_journal_sent_as;
     store->load = ngx_comms_store_journal_load;
     store->list = ngx_comms_store_journal_list;
     store->figures = ngx_comms_store_journal_figures;
@@ -142,6 +151,16 @@ ngx_comms_store_journal_find(ngx_comms_store_t *store, json_t *in,
     ngx_comms_journal_t *j = store->data;
 
     j->inner->find(j->inner, in, op);
+}
+
+
+static void
+ngx_comms_store_journal_link(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_journal_t *j = store->data;
+
+    j->inner->link(j->inner, in, op);
 }
 
 
@@ -242,6 +261,26 @@ ngx_comms_store_journal_consent(ngx_comms_store_t *store, json_t *in,
     ngx_comms_journal_t *j = store->data;
 
     j->inner->consent(j->inner, in, op);
+}
+
+
+static void
+ngx_comms_store_journal_ledger(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_journal_t *j = store->data;
+
+    j->inner->ledger(j->inner, in, op);
+}
+
+
+static void
+ngx_comms_store_journal_sent_as(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_journal_t *j = store->data;
+
+    j->inner->sent_as(j->inner, in, op);
 }
 
 

@@ -236,7 +236,9 @@ export const behaviours = {
         const made = await thread(b);
         const ask = (newest, effect) => b.ask('store', 'intend',
             intent(made.id, effect, { newest_inbound_id: newest }));
-        const kept = [message(made.person), message(made.person)];
+        const kept = [message(made.person), message(made.person)]
+            .sort((a, z) => (a.inbound.inbound_id < z.inbound.inbound_id
+                ? -1 : 1));
         const [one, two] = kept.map((k) => k.inbound.inbound_id);
         const bind = (k) => b.store('find', { channel: 'whatsapp',
             company_address: 'tel:+15550001', person_address: made.person,
