@@ -12,9 +12,6 @@
  * GMime runs on GLib, whose allocator ends the process when memory runs out:
  * a mail is held in memory once more while it is read, and its size is what
  * client_max_body_size lets in.
- *
- * Mails that no person wrote are never answered, or two machines would write
- * to each other for ever (RFC 3834 2).
  */
 
 
@@ -33,9 +30,6 @@
 
 
 static void ngx_comms_email_init(void);
-static const char *ngx_comms_email_automatic(GMimeMessage *mail);
-static ngx_uint_t ngx_comms_email_word_is(const char *value,
-    const char *word);
 static ngx_int_t ngx_comms_email_read_subject(ngx_pool_t *pool,
     GMimeMessage *mail, json_t *event);
 static ngx_int_t ngx_comms_email_read_ids(ngx_pool_t *pool,
@@ -176,87 +170,6 @@ ngx_comms_email_read_headers(ngx_pool_t *pool, GMimeMessage *mail,
     }
 
     return ngx_comms_email_read_ids(pool, mail, event);
-}
-
-
-/* why no person wrote this mail, or NULL */
-
-static const char *
-ngx_comms_email_automatic(GMimeMessage *mail)
-{
-    const char   *value;
-    ngx_uint_t    i;
-    GMimeObject  *object;
-
-    static const char *const  lists[] = {
-        "bulk", "list", "junk", "auto_reply", NULL
-    };
-
-    object = GMIME_OBJECT(mail);
-
-    value = g_mime_object_get_header(object, "Auto-Submitted");
-    if (value != NULL && !ngx_comms_email_word_is(value, "no")) {
-        return "auto-submitted";
-    }
-
-    value = g_mime_object_get_header(object, "Precedence");
-
-    for (i = 0; value != NULL && lists[i] != NULL; i++) {
-        if (ngx_comms_email_word_is(value, lists[i])) {
-            return "bulk mail";
-        }
-    }
-
-    if (g_mime_object_get_header(object, "X-Autoreply") != NULL
-        || g_mime_object_get_header(object, "X-Autorespond") != NULL)
-    {
-        return "auto-submitted";
-    }
-
-    if (g_mime_object_get_header(object, "List-Id") != NULL) {
-        return "mailing list";
-    }
-
-    value = g_mime_object_get_header(object, "Return-Path");
-    if (value != NULL && ngx_comms_email_word_is(value, "<>")) {
-        return "null return path";
-    }
-
-    /* GMime gives the Content fields to the part within the message */
-
-    object = g_mime_message_get_mime_part(mail);
-
-    if (object != NULL
-        && g_mime_content_type_is_type(g_mime_object_get_content_type(object),
-                                       "multipart", "report"))
-    {
-        return "delivery report";
-    }
-
-    return NULL;
-}
-
-
-/* is it the first word of the value? */
-
-static ngx_uint_t
-ngx_comms_email_word_is(const char *value, const char *word)
-{
-    size_t      len;
-    ngx_str_t   first, wanted;
-
-    while (*value == ' ' || *value == '\t') {
-        value++;
-    }
-
-    len = strcspn(value, " \t\r\n;(");
-
-    first.data = (u_char *) value;
-    first.len = len;
-    wanted.data = (u_char *) word;
-    wanted.len = ngx_strlen(word);
-
-    return ngx_comms_same_word(&first, &wanted);
 }
 
 

@@ -19,11 +19,9 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <base/ngx_comms_clock.h>
-#include <base/ngx_comms_crypto.h>
 #include <base/ngx_comms_json.h>
 #include <base/ngx_comms_text.h>
 #include <channel/ngx_comms_address.h>
-#include <channel/ngx_comms_credentials.h>
 #include <channel/ngx_comms_email.h>
 #include <channel/ngx_comms_sendgrid.h>
 
@@ -31,17 +29,15 @@
 #define NGX_COMMS_SENDGRID_MAX_SUBJECT     255     /* code points */
 #define NGX_COMMS_SENDGRID_MAX_NAME        128
 #define NGX_COMMS_SENDGRID_MAX_REFERENCES  900     /* RFC 5322 2.1.1: 998 */
+#define NGX_COMMS_SENDGRID_MAX_URL         900     /* the same */
 #define NGX_COMMS_SENDGRID_MAX_WAIT        3600    /* seconds */
 #define NGX_COMMS_SENDGRID_MAX_ID          128
 #define NGX_COMMS_SENDGRID_MAX_FIELD       64
-#define NGX_COMMS_SENDGRID_MIN_TOKEN       16
-#define NGX_COMMS_SENDGRID_MAX_TOKENS      8
 
 
 static ngx_int_t ngx_comms_sendgrid_build(ngx_pool_t *pool,
     ngx_comms_outbound_t *message, json_t *credentials,
     ngx_comms_request_t *rq, const char **words);
-static const char *ngx_comms_sendgrid_unfit(ngx_comms_outbound_t *message);
 static ngx_int_t ngx_comms_sendgrid_request(ngx_pool_t *pool,
     json_t *credentials, ngx_comms_request_t *rq);
 static ngx_int_t ngx_comms_sendgrid_mail(ngx_pool_t *pool,
@@ -50,8 +46,12 @@ static ngx_int_t ngx_comms_sendgrid_recipient(ngx_pool_t *pool,
     ngx_comms_outbound_t *message, json_t *mail);
 static ngx_int_t ngx_comms_sendgrid_bodies(ngx_pool_t *pool,
     ngx_comms_outbound_t *message, json_t *mail);
+static ngx_int_t ngx_comms_sendgrid_attachments(
+    ngx_comms_outbound_t *message, json_t *mail);
 static ngx_int_t ngx_comms_sendgrid_headers(ngx_pool_t *pool,
     ngx_comms_outbound_t *message, json_t *mail);
+static ngx_int_t ngx_comms_sendgrid_unsubscribe(ngx_pool_t *pool,
+    ngx_str_t *url, json_t *headers);
 static ngx_int_t ngx_comms_sendgrid_references(ngx_pool_t *pool,
     ngx_str_t *references, ngx_str_t *text);
 static ngx_int_t ngx_comms_sendgrid_line(ngx_pool_t *pool, ngx_str_t *text,
@@ -70,9 +70,6 @@ static void ngx_comms_sendgrid_wait(ngx_comms_answer_t *an,
     ngx_comms_sent_t *sent);
 static void ngx_comms_sendgrid_verdict(ngx_comms_sent_t *sent,
     ngx_comms_send_e verdict, const char *label, const char *words);
-static ngx_int_t ngx_comms_sendgrid_check(json_t *credentials,
-    const char **field, const char **words);
-static ngx_uint_t ngx_comms_sendgrid_key_usable(json_t *value);
 
 
 ngx_comms_provider_t  ngx_comms_sendgrid = {
@@ -83,7 +80,9 @@ ngx_comms_provider_t  ngx_comms_sendgrid = {
     ngx_comms_sendgrid_verify,
     ngx_comms_sendgrid_parse,
 
-    NULL, NULL, NULL, NULL,
+    ngx_comms_sendgrid_attachment,
+
+    NULL, NULL, NULL,
 
     ngx_string("text/plain"),
     ngx_null_string,
@@ -94,16 +93,6 @@ ngx_comms_provider_t  ngx_comms_sendgrid = {
 };
 
 
-static const char  *ngx_comms_sendgrid_members[] = {
-    "provider",
-    "api_key",
-    "inbound_tokens",
-    "reply_keys",
-    "inbound_public_key",
-    NULL
-};
-
-
 static ngx_int_t
 ngx_comms_sendgrid_build(ngx_pool_t *pool, ngx_comms_outbound_t *message,
     json_t *credentials, ngx_comms_request_t *rq, const char **words)
@@ -111,7 +100,7 @@ ngx_comms_sendgrid_build(ngx_pool_t *pool, ngx_comms_outbound_t *message,
     json_t     *mail;
     ngx_int_t   rc;
 
-    *words = ngx_comms_sendgrid_unfit(message);
+    *words = ngx_comms_email_unfit(message);
     if (*words != NULL) {
         return NGX_DECLINED;
     }
@@ -136,57 +125,6 @@ ngx_comms_sendgrid_build(ngx_pool_t *pool, ngx_comms_outbound_t *message,
     json_decref(mail);
 
     return rc;
-}
-
-
-/* why the message cannot be sent by SendGrid, or NULL */
-
-static const char *
-ngx_comms_sendgrid_unfit(ngx_comms_outbound_t *message)
-{
-    ngx_str_t  bare;
-
-    if (message->channel != NGX_COMMS_EMAIL) {
-        return "SendGrid carries email only";
-    }
-
-    bare = ngx_comms_address_bare(&message->company_address);
-
-    if (!ngx_comms_address_is(&message->company_address, "mailto")
-        || !ngx_comms_email_valid(&bare))
-    {
-        return "the company's address is no email address";
-    }
-
-    bare = ngx_comms_address_bare(&message->person_address);
-
-    if (!ngx_comms_address_is(&message->person_address, "mailto")
-        || !ngx_comms_email_valid(&bare))
-    {
-        return "the person's address is no email address";
-    }
-
-    if (message->reply_to.len
-        && !ngx_comms_email_valid(&message->reply_to))
-    {
-        return "the Reply-To address is no email address";
-    }
-
-    if (!ngx_comms_utf8_valid(&message->content)
-        || !ngx_comms_utf8_valid(&message->subject)
-        || !ngx_comms_utf8_valid(&message->sender_name)
-        || !ngx_comms_utf8_valid(&message->person_name))
-    {
-        return "the message is not valid UTF-8";
-    }
-
-    bare = ngx_comms_trim(message->content);
-
-    if (bare.len == 0) {
-        return "the message is empty";
-    }
-
-    return NULL;
 }
 
 
@@ -280,6 +218,7 @@ ngx_comms_sendgrid_mail(ngx_pool_t *pool, ngx_comms_outbound_t *message,
     }
 
     if (ngx_comms_sendgrid_bodies(pool, message, mail) != NGX_OK
+        || ngx_comms_sendgrid_attachments(message, mail) != NGX_OK
         || ngx_comms_sendgrid_headers(pool, message, mail) != NGX_OK)
     {
         return NGX_ERROR;
@@ -357,6 +296,78 @@ ngx_comms_sendgrid_bodies(ngx_pool_t *pool, ngx_comms_outbound_t *message,
 
 
 static ngx_int_t
+ngx_comms_sendgrid_attachments(ngx_comms_outbound_t *message, json_t *mail)
+{
+    json_t  *list, *medium, *name, *file;
+    size_t   i;
+
+    if (json_array_size(message->media) == 0) {
+        return NGX_OK;
+    }
+
+    list = json_array();
+
+    if (json_object_set_new(mail, "attachments", list) != 0) {
+        return NGX_ERROR;
+    }
+
+    json_array_foreach(message->media, i, medium) {
+
+        name = json_object_get(medium, "filename");
+
+        /* SendGrid demands a file name */
+
+        file = json_pack("{s:O,s:s,s:s*,s:s}",
+                         "content", json_object_get(medium, "content"),
+                         "filename", json_is_string(name)
+                                     ? json_string_value(name) : "attachment",
+                         "type", json_string_value(
+                                     json_object_get(medium, "content_type")),
+                         "disposition", "attachment");
+
+        if (json_array_append_new(list, file) != 0) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* RFC 2369 3.2, RFC 8058 3.1 */
+
+static ngx_int_t
+ngx_comms_sendgrid_unsubscribe(ngx_pool_t *pool, ngx_str_t *url,
+    json_t *headers)
+{
+    u_char     *p;
+    ngx_str_t   value;
+
+    if (!ngx_comms_email_url(url) || url->len > NGX_COMMS_SENDGRID_MAX_URL) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(pool, url->len + 2);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.data = p;
+    value.len = ngx_sprintf(p, "<%V>", url) - p;
+
+    if (ngx_comms_json_set_str(headers, "List-Unsubscribe", &value) != NGX_OK
+        || json_object_set_new(headers, "List-Unsubscribe-Post",
+                               json_string("List-Unsubscribe=One-Click"))
+           != 0)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_comms_sendgrid_headers(ngx_pool_t *pool, ngx_comms_outbound_t *message,
     json_t *mail)
 {
@@ -385,7 +396,11 @@ ngx_comms_sendgrid_headers(ngx_pool_t *pool, ngx_comms_outbound_t *message,
     headers = json_pack("{s:s,s:s}", "Auto-Submitted", "auto-generated",
                         "X-Auto-Response-Suppress", "All");
 
-    if (json_object_set_new(mail, "headers", headers) != 0) {
+    if (json_object_set_new(mail, "headers", headers) != 0
+        || ngx_comms_sendgrid_unsubscribe(pool, &message->unsubscribe,
+                                          headers)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -700,84 +715,4 @@ ngx_comms_sendgrid_verdict(ngx_comms_sent_t *sent, ngx_comms_send_e verdict,
     sent->verdict = verdict;
     sent->label = label;
     sent->words = words;
-}
-
-
-static ngx_int_t
-ngx_comms_sendgrid_check(json_t *credentials, const char **field,
-    const char **words)
-{
-    json_t  *value;
-
-    *field = ngx_comms_credentials_unknown(credentials,
-                                           ngx_comms_sendgrid_members);
-    if (*field != NULL) {
-        *words = "is unknown; allowed are api_key, inbound_tokens, "
-                 "reply_keys and inbound_public_key";
-        return NGX_DECLINED;
-    }
-
-    *field = "api_key";
-    *words = "must be a string of 1 to 256 visible characters";
-
-    value = json_object_get(credentials, *field);
-
-    if (!ngx_comms_credentials_secret(value, 1)) {
-        return NGX_DECLINED;
-    }
-
-    *field = "inbound_tokens";
-    *words = "must be an array of 1 to 8 strings of 16 to 256 visible "
-             "characters";
-
-    value = json_object_get(credentials, *field);
-
-    if (!ngx_comms_credentials_secrets(value, 1,
-                                       NGX_COMMS_SENDGRID_MAX_TOKENS,
-                                       NGX_COMMS_SENDGRID_MIN_TOKEN))
-    {
-        return NGX_DECLINED;
-    }
-
-    *field = "reply_keys";
-
-    value = json_object_get(credentials, *field);
-
-    if (!ngx_comms_credentials_secrets(value, 1,
-                                       NGX_COMMS_SENDGRID_MAX_TOKENS,
-                                       NGX_COMMS_SENDGRID_MIN_TOKEN))
-    {
-        return NGX_DECLINED;
-    }
-
-    *field = "inbound_public_key";
-    *words = "must be base64 of a P-256 public key (SubjectPublicKeyInfo), "
-             "as SendGrid shows it";
-
-    value = json_object_get(credentials, *field);
-
-    if (value != NULL && !ngx_comms_sendgrid_key_usable(value)) {
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_comms_sendgrid_key_usable(json_t *value)
-{
-    ngx_str_t  key, signature, text;
-
-    if (!ngx_comms_credentials_secret(value, 1)) {
-        return 0;
-    }
-
-    /* a signature of nothing is bad with any key, but not with no key */
-
-    key = ngx_comms_json_view(value);
-    ngx_str_set(&signature, "AA==");
-    ngx_str_null(&text);
-
-    return ngx_comms_ecdsa_verify(&key, &signature, &text, 1) == NGX_DECLINED;
 }

@@ -32,6 +32,26 @@ static const ngx_comms_sendgrid_error_t  ngx_comms_sendgrid_errors[] = {
       "SendGrid refuses the Reply-To address: check reply_to",
       NGX_COMMS_SENDGRID_DOCS },
 
+    { 400, "headers", NGX_COMMS_SEND_REFUSED, "invalid_header",
+      "SendGrid refuses a header of the mail",
+      NGX_COMMS_SENDGRID_DOCS },
+
+    { 400, "subject", NGX_COMMS_SEND_REFUSED, "invalid_subject",
+      "SendGrid refuses the subject",
+      NGX_COMMS_SENDGRID_DOCS },
+
+    { 400, "content", NGX_COMMS_SEND_REFUSED, "invalid_content",
+      "SendGrid refuses the text",
+      NGX_COMMS_SENDGRID_DOCS },
+
+    { 400, "attachments", NGX_COMMS_SEND_REFUSED, "invalid_attachment",
+      "SendGrid refuses an attachment",
+      NGX_COMMS_SENDGRID_DOCS },
+
+    { 400, "custom_args", NGX_COMMS_SEND_REFUSED, "invalid_custom_args",
+      "SendGrid refuses custom_args",
+      NGX_COMMS_SENDGRID_DOCS },
+
     { 400, "personalizations", NGX_COMMS_SEND_REFUSED, "invalid_recipient",
       "SendGrid refuses the recipient's address",
       NGX_COMMS_SENDGRID_DOCS },
@@ -67,6 +87,14 @@ static const ngx_comms_sendgrid_error_t  ngx_comms_sendgrid_errors[] = {
 
     { 413, "", NGX_COMMS_SEND_REFUSED, "too_large",
       "the mail is larger than SendGrid takes",
+      NGX_COMMS_SENDGRID_DOCS },
+
+    { 414, "", NGX_COMMS_SEND_CONFIG, "uri_too_long",
+      "no such resource: check the provider location",
+      NGX_COMMS_SENDGRID_DOCS },
+
+    { 415, "", NGX_COMMS_SEND_CONFIG, "unsupported_media_type",
+      "SendGrid got another Content-Type: check the provider location",
       NGX_COMMS_SENDGRID_DOCS },
 
     { 429, "", NGX_COMMS_SEND_RETRY, "rate_limited",
@@ -115,4 +143,61 @@ ngx_comms_sendgrid_error(ngx_uint_t status, ngx_str_t *field)
 
     return (status >= 400) ? &ngx_comms_sendgrid_refused
                            : &ngx_comms_sendgrid_unexpected;
+}
+
+
+/*
+ * "reason" of a dropped event, as SendGrid writes them:
+ * https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
+ */
+
+static const ngx_comms_sendgrid_drop_t  ngx_comms_sendgrid_drops[] = {
+
+    { "Unsubscribed Address", NGX_COMMS_SEND_OPTED_OUT, "unsubscribed",
+      "the person has unsubscribed at SendGrid" },
+
+    { "User Unsubscribed", NGX_COMMS_SEND_OPTED_OUT, "unsubscribed",
+      "the person has unsubscribed at SendGrid" },
+
+    { "Spam Reporting Address", NGX_COMMS_SEND_OPTED_OUT, "spam_report",
+      "the person has called an earlier mail spam" },
+
+    { "Bounced Address", NGX_COMMS_SEND_REFUSED, "bounced_before",
+      "an earlier mail to the person bounced: SendGrid keeps a list" },
+
+    { "Invalid SMTPAPI header", NGX_COMMS_SEND_REFUSED, "invalid_header",
+      "SendGrid refuses a header of the mail" },
+
+    { "Invalid", NGX_COMMS_SEND_REFUSED, "invalid_recipient",
+      "SendGrid calls the person's address invalid" },
+
+    { "Spam Content", NGX_COMMS_SEND_REFUSED, "spam_content",
+      "SendGrid calls the text spam" },
+
+    { "Recipient List over Package Quota", NGX_COMMS_SEND_CONFIG, "quota",
+      "the SendGrid account has no mails left" },
+
+    { "", NGX_COMMS_SEND_REFUSED, "dropped",
+      "SendGrid did not send the mail" }
+};
+
+
+const ngx_comms_sendgrid_drop_t *
+ngx_comms_sendgrid_drop(ngx_str_t *reason)
+{
+    size_t                            len;
+    const ngx_comms_sendgrid_drop_t  *drop;
+
+    for (drop = ngx_comms_sendgrid_drops; drop->reason[0] != '\0'; drop++) {
+        len = ngx_strlen(drop->reason);
+
+        if (reason->len >= len
+            && ngx_strncasecmp(reason->data, (u_char *) drop->reason, len)
+               == 0)
+        {
+            break;
+        }
+    }
+
+    return drop;
 }

@@ -4,51 +4,44 @@
  *
  * SendGrid's Inbound Parse webhook: email, the way in.
  *
- * Who may post here: whoever knows a secret path segment, since Inbound Parse
- * is not signed unless a security policy was made for it; when the public key
- * of one is configured, a signature as that of the Event Webhook must be there
- * too, over timestamp and raw body.
- *
  * The envelope says which address of ours the mail came in through; the
- * header fields say who wrote it and what it answers.  The company's own
- * names, as in To, are never used: a mail can be addressed to anybody.
+ * header fields say who wrote it and what it answers.
  *
  * In parsed mode each text field keeps the charset of its mail and "charsets"
- * names it; in raw mode one field holds the whole message.
+ * names it; in raw mode one field holds the whole message.  A part of an
+ * event's "media" is a part of the form in parsed mode, a leaf of the message
+ * in raw mode.
  */
 
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <base/ngx_comms_clock.h>
-#include <base/ngx_comms_crypto.h>
 #include <base/ngx_comms_json.h>
 #include <base/ngx_comms_multipart.h>
 #include <base/ngx_comms_text.h>
-#include <channel/ngx_comms_address.h>
 #include <channel/ngx_comms_email.h>
 #include <channel/ngx_comms_sendgrid.h>
 
 
-#define NGX_COMMS_SENDGRID_TOLERANCE        300    /* seconds */
-#define NGX_COMMS_SENDGRID_MAX_TIMESTAMP    12     /* digits */
-#define NGX_COMMS_SENDGRID_MAX_TOKEN        64     /* of a plus address */
 #define NGX_COMMS_SENDGRID_MAX_SUBJECT      255    /* code points */
 #define NGX_COMMS_SENDGRID_MAX_NAME         128
 #define NGX_COMMS_SENDGRID_MAX_ATTACHMENTS  10
+#define NGX_COMMS_SENDGRID_MIN_PICTURE      5120   /* bytes: what is smaller
+                                                      and shown in the text
+                                                      belongs to a signature */
 
 
 typedef struct {
     ngx_array_t   parts;        /* of ngx_comms_part_t */
     json_t       *envelope;
     json_t       *charsets;
+    json_t       *content_ids;
+    ngx_uint_t    report;       /* what the header block says */
+    ngx_uint_t    flowed;
+    ngx_uint_t    delsp;
 } ngx_comms_sendgrid_post_t;
 
 
-static ngx_uint_t ngx_comms_sendgrid_token_known(ngx_comms_webhook_t *wh,
-    json_t *credentials);
-static ngx_int_t ngx_comms_sendgrid_signed(ngx_comms_webhook_t *wh,
-    ngx_str_t *key);
 static ngx_int_t ngx_comms_sendgrid_read_post(ngx_pool_t *pool,
     ngx_comms_webhook_t *wh, ngx_comms_sendgrid_post_t *post,
     const char **words);
@@ -57,111 +50,26 @@ static json_t *ngx_comms_sendgrid_json_field(ngx_array_t *parts,
 static ngx_int_t ngx_comms_sendgrid_event(ngx_pool_t *pool,
     ngx_comms_webhook_t *wh, ngx_comms_sendgrid_post_t *post, json_t *event,
     const char **ignored);
-static const char *ngx_comms_sendgrid_machine(json_t *envelope);
-static ngx_int_t ngx_comms_sendgrid_company(ngx_pool_t *pool,
-    json_t *envelope, json_t *event);
 static ngx_int_t ngx_comms_sendgrid_read_mail(ngx_pool_t *pool,
     ngx_comms_sendgrid_post_t *post, json_t *event, const char **ignored);
+static ngx_comms_part_t *ngx_comms_sendgrid_raw(ngx_array_t *parts);
+static ngx_int_t ngx_comms_sendgrid_report(ngx_pool_t *pool,
+    ngx_comms_sendgrid_post_t *post, json_t *event, const char **ignored);
+static ngx_uint_t ngx_comms_sendgrid_type(ngx_comms_part_t *part,
+    const char *type);
 static ngx_int_t ngx_comms_sendgrid_fill(ngx_pool_t *pool,
+    ngx_comms_sendgrid_post_t *post, json_t *event);
+static ngx_int_t ngx_comms_sendgrid_fill_headers(ngx_pool_t *pool,
     ngx_comms_sendgrid_post_t *post, json_t *event);
 static ngx_int_t ngx_comms_sendgrid_field(ngx_pool_t *pool,
     ngx_comms_sendgrid_post_t *post, const char *name, ngx_str_t *text);
 static ngx_int_t ngx_comms_sendgrid_attachments(ngx_pool_t *pool,
-    ngx_comms_sendgrid_post_t *post, ngx_array_t *names);
-static ngx_int_t ngx_comms_sendgrid_identify(ngx_pool_t *pool,
-    ngx_comms_webhook_t *wh, json_t *event);
-
-
-ngx_int_t
-ngx_comms_sendgrid_verify(ngx_pool_t *pool, ngx_comms_webhook_t *wh,
-    json_t *credentials)
-{
-    ngx_int_t  rc;
-    ngx_str_t  key;
-
-    if (!ngx_comms_sendgrid_token_known(wh, credentials)) {
-        return NGX_DECLINED;
-    }
-
-    rc = ngx_comms_json_str(credentials, "inbound_public_key", &key);
-
-    if (rc == NGX_DECLINED) {
-        return NGX_OK;
-    }
-
-    return (rc == NGX_OK) ? ngx_comms_sendgrid_signed(wh, &key) : rc;
-}
-
-
-static ngx_uint_t
-ngx_comms_sendgrid_token_known(ngx_comms_webhook_t *wh, json_t *credentials)
-{
-    json_t      *tokens, *value;
-    size_t       i;
-    ngx_str_t    tail, token;
-    ngx_uint_t   known;
-
-    tail = wh->tail;
-
-    if (tail.len > 0 && tail.data[0] == '/') {
-        tail.data++;
-        tail.len--;
-    }
-
-    tokens = json_object_get(credentials, "inbound_tokens");
-    known = 0;
-
-    /* all of them, so that the time does not tell which one it is */
-
-    json_array_foreach(tokens, i, value) {
-        token = ngx_comms_json_view(value);
-
-        if (token.len > 0) {
-            known |= ngx_comms_equal(&tail, &token);
-        }
-    }
-
-    return known;
-}
-
-
-static ngx_int_t
-ngx_comms_sendgrid_signed(ngx_comms_webhook_t *wh, ngx_str_t *key)
-{
-    time_t      said;
-    int64_t     age;
-    ngx_str_t  *signature, *timestamp, parts[2];
-
-    signature = ngx_comms_webhook_header(wh,
-                                   "X-Twilio-Email-Event-Webhook-Signature");
-    timestamp = ngx_comms_webhook_header(wh,
-                                   "X-Twilio-Email-Event-Webhook-Timestamp");
-
-    if (signature == NULL || timestamp == NULL
-        || timestamp->len == 0
-        || timestamp->len > NGX_COMMS_SENDGRID_MAX_TIMESTAMP)
-    {
-        return NGX_DECLINED;
-    }
-
-    said = ngx_atotm(timestamp->data, timestamp->len);
-    if (said == (time_t) NGX_ERROR) {
-        return NGX_DECLINED;
-    }
-
-    age = ngx_comms_clock_ms() / 1000 - (int64_t) said;
-
-    if (age > NGX_COMMS_SENDGRID_TOLERANCE
-        || age < -NGX_COMMS_SENDGRID_TOLERANCE)
-    {
-        return NGX_DECLINED;
-    }
-
-    parts[0] = *timestamp;
-    parts[1] = wh->body;
-
-    return ngx_comms_ecdsa_verify(key, signature, parts, 2);
-}
+    ngx_comms_sendgrid_post_t *post, json_t *event, ngx_array_t *names);
+static ngx_int_t ngx_comms_sendgrid_attached(ngx_pool_t *pool,
+    ngx_comms_sendgrid_post_t *post, ngx_uint_t n, json_t *event,
+    ngx_array_t *names);
+static ngx_uint_t ngx_comms_sendgrid_signature_picture(
+    ngx_comms_sendgrid_post_t *post, ngx_comms_part_t *part);
 
 
 ngx_int_t
@@ -175,6 +83,11 @@ ngx_comms_sendgrid_parse(ngx_pool_t *pool, ngx_comms_webhook_t *wh,
     ngx_comms_sendgrid_post_t   post;
 
     *events = NULL;
+
+    if (ngx_comms_sendgrid_is_events(wh)) {
+        return ngx_comms_sendgrid_events(pool, &wh->body, events, words);
+    }
+
     ignored = NULL;
     event = json_object();
 
@@ -189,6 +102,7 @@ ngx_comms_sendgrid_parse(ngx_pool_t *pool, ngx_comms_webhook_t *wh,
 
     json_decref(post.envelope);
     json_decref(post.charsets);
+    json_decref(post.content_ids);
 
     if (rc == NGX_OK && ignored != NULL) {
         json_object_clear(event);
@@ -245,6 +159,8 @@ ngx_comms_sendgrid_read_post(ngx_pool_t *pool, ngx_comms_webhook_t *wh,
     }
 
     post->charsets = ngx_comms_sendgrid_json_field(&post->parts, "charsets");
+    post->content_ids = ngx_comms_sendgrid_json_field(&post->parts,
+                                                      "content-ids");
 
     return NGX_OK;
 }
@@ -268,147 +184,62 @@ static ngx_int_t
 ngx_comms_sendgrid_event(ngx_pool_t *pool, ngx_comms_webhook_t *wh,
     ngx_comms_sendgrid_post_t *post, json_t *event, const char **ignored)
 {
-    ngx_int_t  rc;
+    ngx_int_t    rc;
+    ngx_str_t    sender;
+    const char  *machine;
 
-    *ignored = ngx_comms_sendgrid_machine(post->envelope);
-    if (*ignored != NULL) {
-        return NGX_OK;
-    }
-
-    if (json_object_set_new(event, "kind", json_string("message")) != 0
-        || json_object_set_new(event, "provider", json_string("sendgrid"))
-           != 0
-        || ngx_comms_json_set_str(event, "channel",
-                                  &ngx_comms_channel_names[NGX_COMMS_EMAIL])
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_comms_sendgrid_company(pool, post->envelope, event);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    rc = ngx_comms_sendgrid_read_mail(pool, post, event, ignored);
-    if (rc != NGX_OK || *ignored != NULL) {
-        return rc;
-    }
-
-    if (json_object_get(event, "person_address") == NULL) {
+    if (ngx_comms_json_str(post->envelope, "from", &sender) == NGX_ERROR) {
         *ignored = "no valid sender address";
         return NGX_OK;
     }
 
-    return ngx_comms_sendgrid_identify(pool, wh, event);
-}
+    machine = ngx_comms_email_machine(&sender);
 
+    rc = ngx_comms_sendgrid_read_mail(pool, post, event, ignored);
 
-/* delivery reports have no sender (RFC 5321 4.5.5) */
-
-static const char *
-ngx_comms_sendgrid_machine(json_t *envelope)
-{
-    ngx_str_t    sender;
-    ngx_uint_t   i;
-
-    static ngx_str_t  machines[] = {
-        ngx_string("mailer-daemon@"),
-        ngx_string("postmaster@"),
-        ngx_null_string
-    };
-
-    if (ngx_comms_json_str(envelope, "from", &sender) == NGX_ERROR) {
-        return "no valid sender address";
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    sender = ngx_comms_trim(sender);
-
-    if (sender.len == 0
-        || (sender.len == 2 && ngx_strncmp(sender.data, "<>", 2) == 0))
-    {
-        return "null envelope sender";
-    }
-
-    for (i = 0; machines[i].len; i++) {
-        if (sender.len > machines[i].len
-            && ngx_strncasecmp(sender.data, machines[i].data, machines[i].len)
-               == 0)
-        {
-            return "delivery report";
-        }
-    }
-
-    return NULL;
-}
-
-
-/*
- * The address that the mail came in through: of several the one with a reply
- * token, else the first valid one
- */
-
-static ngx_int_t
-ngx_comms_sendgrid_company(ngx_pool_t *pool, json_t *envelope,
-    json_t *event)
-{
-    json_t     *value;
-    size_t      i;
-    ngx_int_t   rc;
-    ngx_str_t   to, bare, plus, token, company, address;
-
-    ngx_str_null(&company);
-    ngx_str_null(&token);
-
-    json_array_foreach(json_object_get(envelope, "to"), i, value) {
-
-        to = ngx_comms_json_view(value);
-
-        if (!ngx_comms_email_valid(&to)) {
-            continue;
-        }
-
-        rc = ngx_comms_email_unplus(pool, &to, &bare, &plus);
-
-        if (rc == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-        if (company.len == 0) {
-            company = bare;
-        }
-
-        if (rc == NGX_OK && plus.len <= NGX_COMMS_SENDGRID_MAX_TOKEN) {
-            company = bare;
-            token = plus;
-            break;
-        }
-    }
-
-    if (company.len == 0) {
-        return NGX_DECLINED;
-    }
-
-    if (ngx_comms_address_email(pool, &company, &address) != NGX_OK
-        || ngx_comms_json_set_str(event, "company_address", &address)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (token.len == 0) {
+    if (*ignored != NULL) {
+        *ignored = (machine != NULL) ? machine : *ignored;
         return NGX_OK;
     }
 
-    plus.len = token.len;
-    plus.data = ngx_pnalloc(pool, token.len);
-    if (plus.data == NULL) {
+    if (json_object_get(event, "kind") == NULL) {
+
+        if (machine != NULL) {
+            *ignored = machine;
+            return NGX_OK;
+        }
+
+        if (json_object_get(event, "person_address") == NULL) {
+            *ignored = "no valid sender address";
+            return NGX_OK;
+        }
+
+        rc = ngx_comms_email_recipients(pool,
+                                        json_object_get(post->envelope, "to"),
+                                        event);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (json_object_set_new(event, "kind", json_string("message")) != 0
+            || ngx_comms_json_set_str(event, "channel",
+                                  &ngx_comms_channel_names[NGX_COMMS_EMAIL])
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (json_object_set_new(event, "provider", json_string("sendgrid")) != 0) {
         return NGX_ERROR;
     }
 
-    ngx_strlow(plus.data, token.data, token.len);
-
-    return ngx_comms_json_set_str(event, "reply_token", &plus);
+    return ngx_comms_email_identify(pool, &ngx_comms_sendgrid.name, &wh->body,
+                                    event);
 }
 
 
@@ -417,18 +248,9 @@ ngx_comms_sendgrid_read_mail(ngx_pool_t *pool,
     ngx_comms_sendgrid_post_t *post, json_t *event, const char **ignored)
 {
     ngx_int_t          rc;
-    ngx_uint_t         i;
     ngx_comms_part_t  *raw, *headers;
 
-    /* SendGrid's own documents disagree about the name */
-
-    static const char  *names[] = { "email", "rawEmail", NULL };
-
-    raw = NULL;
-
-    for (i = 0; names[i] != NULL && raw == NULL; i++) {
-        raw = ngx_comms_multipart_field(&post->parts, names[i]);
-    }
+    raw = ngx_comms_sendgrid_raw(&post->parts);
 
     if (raw != NULL) {
         rc = ngx_comms_email_parse_raw(pool, &raw->data, event, ignored);
@@ -439,12 +261,19 @@ ngx_comms_sendgrid_read_mail(ngx_pool_t *pool,
         headers = ngx_comms_multipart_field(&post->parts, "headers");
 
         if (headers != NULL && headers->data.len > 0) {
-            rc = ngx_comms_email_headers(pool, &headers->data, event,
-                                         ignored);
+            ngx_comms_email_form(&headers->data, &post->report, &post->flowed,
+                                 &post->delsp);
+
+            if (!post->report) {
+                rc = ngx_comms_email_headers(pool, &headers->data, event,
+                                             ignored);
+            }
         }
 
         if (rc == NGX_OK) {
-            rc = ngx_comms_sendgrid_fill(pool, post, event);
+            rc = post->report
+                 ? ngx_comms_sendgrid_report(pool, post, event, ignored)
+                 : ngx_comms_sendgrid_fill(pool, post, event);
         }
     }
 
@@ -458,14 +287,110 @@ ngx_comms_sendgrid_read_mail(ngx_pool_t *pool,
 }
 
 
+/* SendGrid's own documents disagree about the name */
+
+static ngx_comms_part_t *
+ngx_comms_sendgrid_raw(ngx_array_t *parts)
+{
+    ngx_comms_part_t  *raw;
+
+    raw = ngx_comms_multipart_field(parts, "email");
+
+    return (raw != NULL) ? raw
+                         : ngx_comms_multipart_field(parts, "rawEmail");
+}
+
+
+/* a report that SendGrid took apart: its pieces are among the files */
+
+static ngx_int_t
+ngx_comms_sendgrid_report(ngx_pool_t *pool, ngx_comms_sendgrid_post_t *post,
+    json_t *event, const char **ignored)
+{
+    ngx_uint_t                 i;
+    ngx_comms_part_t          *part;
+    ngx_comms_email_report_t   report;
+
+    ngx_memzero(&report, sizeof(ngx_comms_email_report_t));
+
+    if (ngx_comms_sendgrid_field(pool, post, "text", &report.text) != NGX_OK
+        || ngx_comms_sendgrid_field(pool, post, "subject", &report.subject)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    part = post->parts.elts;
+
+    for (i = 0; i < post->parts.nelts; i++) {
+
+        if (ngx_comms_sendgrid_type(&part[i], "message/rfc822")
+            || ngx_comms_sendgrid_type(&part[i], "text/rfc822-headers"))
+        {
+            report.original = part[i].data;
+
+        } else if (ngx_comms_sendgrid_type(&part[i], "message/")) {
+            report.status = part[i].data;
+        }
+    }
+
+    return ngx_comms_email_report(pool, &report, event, ignored);
+}
+
+
+/* does the part's type begin with this? */
+
+static ngx_uint_t
+ngx_comms_sendgrid_type(ngx_comms_part_t *part, const char *type)
+{
+    size_t  len;
+
+    len = ngx_strlen(type);
+
+    return part->content_type.len >= len
+           && ngx_strncasecmp(part->content_type.data, (u_char *) type, len)
+              == 0;
+}
+
+
 /* what the header block did not say, and the bodies */
 
 static ngx_int_t
 ngx_comms_sendgrid_fill(ngx_pool_t *pool, ngx_comms_sendgrid_post_t *post,
     json_t *event)
 {
-    ngx_str_t    text, html, line, subject;
+    ngx_str_t    text, html, lines;
     ngx_array_t  names;
+
+    if (ngx_comms_sendgrid_fill_headers(pool, post, event) != NGX_OK
+        || ngx_comms_sendgrid_field(pool, post, "text", &text) != NGX_OK
+        || ngx_comms_sendgrid_field(pool, post, "html", &html) != NGX_OK
+        || ngx_comms_sendgrid_attachments(pool, post, event, &names)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (post->flowed) {
+
+        if (ngx_comms_email_unflow(pool, &text, post->delsp, &lines)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        text = lines;
+    }
+
+    return ngx_comms_email_content(pool, &text, &html, &names, event);
+}
+
+
+static ngx_int_t
+ngx_comms_sendgrid_fill_headers(ngx_pool_t *pool,
+    ngx_comms_sendgrid_post_t *post, json_t *event)
+{
+    ngx_str_t  text, line, subject;
 
     if (json_object_get(event, "person_address") == NULL) {
 
@@ -476,32 +401,24 @@ ngx_comms_sendgrid_fill(ngx_pool_t *pool, ngx_comms_sendgrid_post_t *post,
         }
     }
 
-    if (json_object_get(event, "subject") == NULL) {
-
-        if (ngx_comms_sendgrid_field(pool, post, "subject", &text) != NGX_OK
-            || ngx_comms_one_line(pool, &text, &line) != NGX_OK
-            || ngx_comms_shorten(pool, &line, NGX_COMMS_SENDGRID_MAX_SUBJECT,
-                                 &subject)
-               != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        if (subject.len > 0
-            && ngx_comms_json_set_str(event, "subject", &subject) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
+    if (json_object_get(event, "subject") != NULL) {
+        return NGX_OK;
     }
 
-    if (ngx_comms_sendgrid_field(pool, post, "text", &text) != NGX_OK
-        || ngx_comms_sendgrid_field(pool, post, "html", &html) != NGX_OK
-        || ngx_comms_sendgrid_attachments(pool, post, &names) != NGX_OK)
+    if (ngx_comms_sendgrid_field(pool, post, "subject", &text) != NGX_OK
+        || ngx_comms_one_line(pool, &text, &line) != NGX_OK
+        || ngx_comms_shorten(pool, &line, NGX_COMMS_SENDGRID_MAX_SUBJECT,
+                             &subject)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_comms_email_content(pool, &text, &html, &names, event);
+    if (subject.len == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_comms_json_set_str(event, "subject", &subject);
 }
 
 
@@ -533,9 +450,9 @@ ngx_comms_sendgrid_field(ngx_pool_t *pool, ngx_comms_sendgrid_post_t *post,
 
 static ngx_int_t
 ngx_comms_sendgrid_attachments(ngx_pool_t *pool,
-    ngx_comms_sendgrid_post_t *post, ngx_array_t *names)
+    ngx_comms_sendgrid_post_t *post, json_t *event, ngx_array_t *names)
 {
-    ngx_str_t          charset, text, line, *name;
+    ngx_int_t          rc;
     ngx_uint_t         i;
     ngx_comms_part_t  *part;
 
@@ -543,7 +460,6 @@ ngx_comms_sendgrid_attachments(ngx_pool_t *pool,
         return NGX_ERROR;
     }
 
-    ngx_str_null(&charset);
     part = post->parts.elts;
 
     for (i = 0; i < post->parts.nelts; i++) {
@@ -552,21 +468,9 @@ ngx_comms_sendgrid_attachments(ngx_pool_t *pool,
             continue;
         }
 
-        if (names->nelts == NGX_COMMS_SENDGRID_MAX_ATTACHMENTS) {
-            break;
-        }
-
-        name = ngx_array_push(names);
-
-        if (name == NULL
-            || ngx_comms_to_utf8(pool, &charset, &part[i].filename, &text)
-               != NGX_OK
-            || ngx_comms_one_line(pool, &text, &line) != NGX_OK
-            || ngx_comms_shorten(pool, &line, NGX_COMMS_SENDGRID_MAX_NAME,
-                                 name)
-               != NGX_OK)
-        {
-            return NGX_ERROR;
+        rc = ngx_comms_sendgrid_attached(pool, post, i, event, names);
+        if (rc != NGX_OK) {
+            return rc;
         }
     }
 
@@ -574,37 +478,140 @@ ngx_comms_sendgrid_attachments(ngx_pool_t *pool,
 }
 
 
-/*
- * The same mail must get the same dedupe_id each time that it is posted: its
- * Message-ID, or what is in it when it has none
- */
-
 static ngx_int_t
-ngx_comms_sendgrid_identify(ngx_pool_t *pool, ngx_comms_webhook_t *wh,
-    json_t *event)
+ngx_comms_sendgrid_attached(ngx_pool_t *pool,
+    ngx_comms_sendgrid_post_t *post, ngx_uint_t n, json_t *event,
+    ngx_array_t *names)
 {
-    u_char     *p;
-    ngx_str_t   id, dedupe;
+    u_char            *end;
+    ngx_str_t          charset, text, line, type, filename, *name;
+    ngx_uint_t         kept;
+    const char        *words;
+    ngx_comms_part_t  *part;
 
-    if (ngx_comms_json_str(event, "email_message_id", &id) != NGX_OK
-        && ngx_comms_sha256_hex(pool, &wh->body, &id) != NGX_OK)
+    part = (ngx_comms_part_t *) post->parts.elts + n;
+
+    if (ngx_comms_sendgrid_signature_picture(post, part)) {
+        return NGX_OK;
+    }
+
+    ngx_str_null(&charset);
+
+    if (ngx_comms_to_utf8(pool, &charset, &part->filename, &text) != NGX_OK
+        || ngx_comms_one_line(pool, &text, &line) != NGX_OK
+        || ngx_comms_shorten(pool, &line, NGX_COMMS_SENDGRID_MAX_NAME,
+                             &filename)
+           != NGX_OK
+        || ngx_comms_to_utf8(pool, &charset, &part->content_type, &text)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    p = ngx_pnalloc(pool, sizeof("sendgrid:") - 1 + id.len);
-    if (p == NULL) {
-        return NGX_ERROR;
+    end = ngx_strlchr(text.data, text.data + text.len, ';');
+
+    if (end != NULL) {
+        text.len = end - text.data;
     }
 
-    dedupe.data = p;
-    dedupe.len = ngx_sprintf(p, "sendgrid:%V", &id) - p;
+    type = ngx_comms_trim(text);
+    ngx_strlow(type.data, type.data, type.len);
 
-    if (ngx_comms_json_set_str(event, "provider_message_id", &id) != NGX_OK
-        || ngx_comms_json_set_str(event, "dedupe_id", &dedupe) != NGX_OK)
+    if (type.len == 0) {
+        ngx_str_set(&type, "application/octet-stream");
+    }
+
+    words = ngx_comms_email_type_words(&type, &kept);
+
+    if (kept
+        && ngx_comms_email_add_medium(pool, event, n, &type, &filename,
+                                      part->data.len)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
+
+    if (names->nelts == NGX_COMMS_SENDGRID_MAX_ATTACHMENTS) {
+        return NGX_OK;
+    }
+
+    name = ngx_array_push(names);
+    if (name == NULL) {
+        return NGX_ERROR;
+    }
+
+    *name = filename;
+
+    if (words != NULL) {
+        name->data = (u_char *) words;
+        name->len = ngx_strlen(words);
+    }
+
+    return NGX_OK;
+}
+
+
+/* a small picture that the text shows: "content-ids" names those */
+
+static ngx_uint_t
+ngx_comms_sendgrid_signature_picture(ngx_comms_sendgrid_post_t *post,
+    ngx_comms_part_t *part)
+{
+    json_t      *value;
+    ngx_str_t    shown;
+    const char  *key;
+
+    if (part->data.len >= NGX_COMMS_SENDGRID_MIN_PICTURE
+        || !ngx_comms_sendgrid_type(part, "image/"))
+    {
+        return 0;
+    }
+
+    json_object_foreach(post->content_ids, key, value) {
+        shown = ngx_comms_json_view(value);
+
+        if (shown.len == part->name.len
+            && ngx_strncmp(shown.data, part->name.data, shown.len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_int_t
+ngx_comms_sendgrid_attachment(ngx_pool_t *pool, ngx_comms_webhook_t *wh,
+    ngx_uint_t part, ngx_str_t *bytes)
+{
+    ngx_int_t          rc;
+    ngx_array_t        parts;
+    ngx_comms_part_t  *raw;
+
+    rc = ngx_comms_multipart_parse(pool, &wh->content_type, &wh->body,
+                                   &parts);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    raw = ngx_comms_sendgrid_raw(&parts);
+
+    if (raw != NULL) {
+        return ngx_comms_email_part(pool, &raw->data, part, bytes);
+    }
+
+    if (part >= parts.nelts) {
+        return NGX_DECLINED;
+    }
+
+    raw = (ngx_comms_part_t *) parts.elts + part;
+
+    if (raw->filename.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    *bytes = raw->data;
 
     return NGX_OK;
 }

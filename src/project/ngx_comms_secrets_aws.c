@@ -83,6 +83,7 @@ static const char  *ngx_comms_secrets_aws_overlaps[][2] = {
     { "previous_auth_tokens", "previous_auth_tokens" },
     { "inbound_tokens", "inbound_tokens" },
     { "reply_keys", "reply_keys" },
+    { "inbound_secrets", "inbound_secrets" },
     { NULL, NULL }
 };
 

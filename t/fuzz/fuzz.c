@@ -94,12 +94,29 @@ fuzz_require_events(json_t *events)
             continue;
         }
 
-        fuzz_require(strcmp(kind, "message") == 0);
-
         fuzz_require_text(event, "channel");
         fuzz_require_text(event, "provider");
-        fuzz_require_text(event, "provider_message_id");
         fuzz_require_text(event, "dedupe_id");
+
+        if (strcmp(kind, "status") == 0) {
+            fuzz_require_text(event, "status");
+            fuzz_require(json_is_integer(json_object_get(event, "at")));
+            fuzz_require(json_object_get(event, "marker") != NULL
+                         || json_object_get(event, "provider_message_id")
+                            != NULL);
+            continue;
+        }
+
+        if (strcmp(kind, "consent") == 0) {
+            fuzz_require_text(event, "person_address");
+            fuzz_require_text(event, "proof");
+            fuzz_require(json_is_boolean(json_object_get(event, "opted_out")));
+            continue;
+        }
+
+        fuzz_require(strcmp(kind, "message") == 0);
+
+        fuzz_require_text(event, "provider_message_id");
         fuzz_require_text(event, "company_address");
         fuzz_require_text(event, "person_address");
         fuzz_require_text(event, "content");

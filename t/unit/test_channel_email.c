@@ -275,7 +275,7 @@ static unit_mail_t  mails[] = {
     { "bounce",
       "From: MAILER-DAEMON@mx.example\r\nContent-Type: multipart/report; "
       "report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\r\nno\r\n"
-      "--b--\r\n", NULL, "delivery report" }
+      "--b--\r\n", NULL, "delivery report about no mail of ours" }
 };
 
 

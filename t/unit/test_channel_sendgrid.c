@@ -14,6 +14,8 @@
 #define BOUNDARY "xYzZY"
 #define TYPE     "multipart/form-data; boundary=" BOUNDARY
 #define NOW      INT64_C(1600112502000)
+#define ONE_DAY  INT64_C(86400000)
+#define THREE_DAYS  (3 * ONE_DAY)
 
 #define KEY                                                                   \
     "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF"\
@@ -121,9 +123,11 @@ static unit_signed_t  signed_webhooks[] = {
     { "another-token-of-ours", "1600112502", SIGNATURE, BODY "\r\n", NOW,
       NGX_OK },
     { TOKEN, "1600112502", SIGNATURE, BODY "\r\n", NOW + 300000, NGX_OK },
+    { TOKEN, "1600112502", SIGNATURE, BODY "\r\n", NOW + THREE_DAYS + 300000,
+      NGX_OK },
     { TOKEN, "1600112502", SIGNATURE, BODY "\r\n", NOW - 300000, NGX_OK },
 
-    { TOKEN, "1600112502", SIGNATURE, BODY "\r\n", NOW + 301000,
+    { TOKEN, "1600112502", SIGNATURE, BODY "\r\n", NOW + THREE_DAYS + 301000,
       NGX_DECLINED },
     { TOKEN, "1600112502", SIGNATURE, BODY "\r\n", NOW - 301000,
       NGX_DECLINED },
@@ -304,7 +308,7 @@ static unit_inbound_t  inbound[] = {
     { ENVELOPE FIELD("headers", "From: MAILER-DAEMON@x.example\nContent-Type: "
                      "multipart/report; report-type=delivery-status;\n"
                      " boundary=\"b\"\n") FIELD("text", "x") END, "reason",
-      "delivery report" },
+      "delivery report about no mail of ours" },
     { ENVELOPE FIELD("headers", "From: nobody\n") FIELD("text", "x") END,
       "reason", "no valid sender address" },
     { ENVELOPE FIELD("from", "ada@[127.0.0.1]") FIELD("text", "x") END,
