@@ -164,8 +164,8 @@ ngx_http_comms_conf_webhook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (lcf->webhook == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"%V\" directive, it must "
-                           "be \"twilio\", \"sendgrid\" or \"smtp\"",
-                           &value[1], &cmd->name);
+                           "be \"twilio\", \"meta\", \"sendgrid\" or "
+                           "\"smtp\"", &value[1], &cmd->name);
         return NGX_CONF_ERROR;
     }
 

@@ -72,7 +72,8 @@ ngx_http_comms_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"%V\" directive, it must "
-                           "be \"openai\", \"twilio\" or \"sendgrid\"",
+                           "be \"openai\", \"twilio\", \"meta\" or "
+                           "\"sendgrid\"",
                            &value[1], &cmd->name);
         return NGX_CONF_ERROR;
     }

@@ -367,14 +367,14 @@ auth-token
     location /t { comms_webhook carrier; }
 --- must_die
 --- error_log
-invalid value "carrier" in "comms_webhook" directive, it must be "twilio" or "sendgrid"
+invalid value "carrier" in "comms_webhook" directive, it must be "twilio", "meta", "sendgrid" or "smtp"
 
 === TEST 42: an AI has no webhook
 --- config
     location /t { comms_webhook openai; }
 --- must_die
 --- error_log
-invalid value "openai" in "comms_webhook" directive, it must be "twilio" or "sendgrid"
+invalid value "openai" in "comms_webhook" directive, it must be "twilio", "meta", "sendgrid" or "smtp"
 
 === TEST 43: no provider
 --- config

@@ -22,6 +22,7 @@ ngx_str_t  ngx_comms_channel_names[NGX_COMMS_CHANNELS] = {
 static ngx_comms_provider_t  *ngx_comms_providers[] = {
     &ngx_comms_twilio,
     &ngx_comms_sendgrid,
+    &ngx_comms_meta,
     &ngx_comms_smtp,
     NULL
 };

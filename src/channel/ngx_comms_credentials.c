@@ -13,12 +13,20 @@
 ngx_uint_t
 ngx_comms_credentials_secret(json_t *value, size_t min)
 {
+    return ngx_comms_credentials_visible(value, min,
+                                         NGX_COMMS_CREDENTIALS_MAX_SECRET);
+}
+
+
+ngx_uint_t
+ngx_comms_credentials_visible(json_t *value, size_t min, size_t max)
+{
     size_t     i;
     ngx_str_t  secret;
 
     secret = ngx_comms_json_view(value);
 
-    if (secret.len < min || secret.len > NGX_COMMS_CREDENTIALS_MAX_SECRET) {
+    if (secret.len < min || secret.len > max) {
         return 0;
     }
 

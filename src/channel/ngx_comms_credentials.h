@@ -21,6 +21,10 @@
 /* 1 when a string of min to 256 visible ASCII characters */
 ngx_uint_t ngx_comms_credentials_secret(json_t *value, size_t min);
 
+/* 1 when a string of min to max visible ASCII characters */
+ngx_uint_t ngx_comms_credentials_visible(json_t *value, size_t min,
+    size_t max);
+
 /* 1 when an array of min to max of such strings, each of "len" or more */
 ngx_uint_t ngx_comms_credentials_secrets(json_t *value, size_t min,
     size_t max, size_t len);

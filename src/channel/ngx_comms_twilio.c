@@ -28,14 +28,23 @@
 
 #define NGX_COMMS_TWILIO_MAX_BODY   1600    /* code points */
 #define NGX_COMMS_TWILIO_MAX_WAIT   3600    /* seconds of Retry-After */
+#define NGX_COMMS_TWILIO_MAX_MEDIA  10
+#define NGX_COMMS_TWILIO_MAX_URL    2048
 
 
 static ngx_int_t ngx_comms_twilio_build(ngx_pool_t *pool,
     ngx_comms_outbound_t *message, json_t *credentials,
     ngx_comms_request_t *rq, const char **words);
 static const char *ngx_comms_twilio_unfit(ngx_comms_outbound_t *message);
+static const char *ngx_comms_twilio_unfit_content(
+    ngx_comms_outbound_t *message);
+static ngx_int_t ngx_comms_twilio_content(ngx_pool_t *pool,
+    ngx_comms_outbound_t *message, ngx_comms_request_t *rq,
+    const char **words);
 static ngx_int_t ngx_comms_twilio_headers(ngx_pool_t *pool,
     json_t *credentials, ngx_comms_request_t *rq);
+static ngx_int_t ngx_comms_twilio_basic(ngx_pool_t *pool,
+    json_t *credentials, ngx_str_t *basic);
 static ngx_int_t ngx_comms_twilio_party(ngx_pool_t *pool,
     ngx_comms_request_t *rq, const char *name, ngx_uint_t channel,
     ngx_str_t *address);
@@ -52,7 +61,7 @@ static ngx_int_t ngx_comms_twilio_read_error(ngx_pool_t *pool,
     ngx_uint_t status, json_t *answer, ngx_comms_sent_t *sent);
 static ngx_int_t ngx_comms_twilio_code(ngx_pool_t *pool, json_t *answer,
     const char *member, ngx_comms_sent_t *sent,
-    const ngx_comms_twilio_error_t **error);
+    const ngx_comms_code_t **error);
 static void ngx_comms_twilio_by_status(ngx_uint_t status,
     ngx_comms_sent_t *sent);
 static void ngx_comms_twilio_verdict(ngx_comms_sent_t *sent,
@@ -67,7 +76,10 @@ ngx_comms_provider_t  ngx_comms_twilio = {
     ngx_comms_twilio_verify,
     ngx_comms_twilio_parse,
 
-    NULL, NULL, NULL, NULL,
+    NULL,
+    NULL,
+    ngx_comms_twilio_fetch,
+    NULL,
 
     ngx_string("text/xml"),
     ngx_string("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"
@@ -137,7 +149,7 @@ ngx_comms_twilio_build(ngx_pool_t *pool, ngx_comms_outbound_t *message,
         rc = ngx_comms_twilio_template(pool, message, rq, words);
 
     } else {
-        rc = ngx_comms_form_add(pool, &rq->body, "Body", &message->content);
+        rc = ngx_comms_twilio_content(pool, message, rq, words);
     }
 
     if (rc != NGX_OK) {
@@ -145,6 +157,50 @@ ngx_comms_twilio_build(ngx_pool_t *pool, ngx_comms_outbound_t *message,
     }
 
     return ngx_comms_twilio_callback(pool, message, rq);
+}
+
+
+static ngx_int_t
+ngx_comms_twilio_content(ngx_pool_t *pool, ngx_comms_outbound_t *message,
+    ngx_comms_request_t *rq, const char **words)
+{
+    size_t      i;
+    json_t     *medium;
+    ngx_str_t   url;
+
+    /* the service's features, and still the sender of the conversation */
+
+    if (message->channel == NGX_COMMS_SMS
+        && message->messaging_service.len > 0
+        && ngx_comms_form_add(pool, &rq->body, "MessagingServiceSid",
+                              &message->messaging_service)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (message->content.len > 0
+        && ngx_comms_form_add(pool, &rq->body, "Body", &message->content)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    json_array_foreach(message->media, i, medium) {
+
+        if (ngx_comms_json_str(medium, "url", &url) != NGX_OK
+            || url.len == 0 || url.len > NGX_COMMS_TWILIO_MAX_URL)
+        {
+            *words = "a file of the message has no address";
+            return NGX_DECLINED;
+        }
+
+        if (ngx_comms_form_add(pool, &rq->body, "MediaUrl", &url) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -194,13 +250,33 @@ ngx_comms_twilio_unfit(ngx_comms_outbound_t *message)
         return NULL;
     }
 
+    return ngx_comms_twilio_unfit_content(message);
+}
+
+
+static const char *
+ngx_comms_twilio_unfit_content(ngx_comms_outbound_t *message)
+{
+    ngx_str_t  bare;
+
+    if (message->channel == NGX_COMMS_SMS
+        && message->messaging_service.len > 0
+        && !ngx_comms_twilio_sid_valid(&message->messaging_service, "MG"))
+    {
+        return "the messaging service's sid is invalid";
+    }
+
+    if (json_array_size(message->media) > NGX_COMMS_TWILIO_MAX_MEDIA) {
+        return "the message has more than 10 files";
+    }
+
     if (!ngx_comms_utf8_valid(&message->content)) {
         return "the message is not valid UTF-8";
     }
 
     bare = ngx_comms_trim(message->content);
 
-    if (bare.len == 0) {
+    if (bare.len == 0 && json_array_size(message->media) == 0) {
         return "the message is empty";
     }
 
@@ -216,8 +292,39 @@ static ngx_int_t
 ngx_comms_twilio_headers(ngx_pool_t *pool, json_t *credentials,
     ngx_comms_request_t *rq)
 {
+    ngx_int_t  rc;
+    ngx_str_t  value;
+
+    rc = ngx_comms_twilio_basic(pool, credentials, &value);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_comms_request_header(rq, "Authorization", &value);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_str_set(&value, "application/x-www-form-urlencoded");
+
+    rc = ngx_comms_request_header(rq, "Content-Type", &value);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_str_set(&value, "application/json");
+
+    return ngx_comms_request_header(rq, "Accept", &value);
+}
+
+
+/* NGX_DECLINED: the credentials have nothing to log in with */
+
+static ngx_int_t
+ngx_comms_twilio_basic(ngx_pool_t *pool, json_t *credentials,
+    ngx_str_t *basic)
+{
     u_char     *p;
-    ngx_int_t   rc;
     ngx_str_t   user, password, text, value;
 
     if (ngx_comms_json_str(credentials, "api_key_sid", &user) != NGX_OK) {
@@ -252,24 +359,45 @@ ngx_comms_twilio_headers(ngx_pool_t *pool, json_t *credentials,
         return NGX_ERROR;
     }
 
-    text.data = p;
-    text.len = ngx_sprintf(p, "Basic %V", &value) - p;
+    basic->data = p;
+    basic->len = ngx_sprintf(p, "Basic %V", &value) - p;
 
-    rc = ngx_comms_request_header(rq, "Authorization", &text);
+    return NGX_OK;
+}
+
+
+/* media want a login where the account is set up so, and take it anyway */
+
+ngx_int_t
+ngx_comms_twilio_fetch(ngx_pool_t *pool, json_t *media, json_t *credentials,
+    ngx_str_t *url, ngx_array_t *headers, ngx_uint_t *again)
+{
+    ngx_int_t      rc;
+    ngx_str_t      value;
+    ngx_keyval_t  *header;
+
+    *again = 0;
+
+    if (ngx_comms_json_str(media, "url", url) != NGX_OK || url->len == 0) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_comms_twilio_basic(pool, credentials, &value);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    ngx_str_set(&value, "application/x-www-form-urlencoded");
+    url->data = ngx_pstrdup(pool, url);
+    header = ngx_array_push(headers);
 
-    rc = ngx_comms_request_header(rq, "Content-Type", &value);
-    if (rc != NGX_OK) {
-        return rc;
+    if (url->data == NULL || header == NULL) {
+        return NGX_ERROR;
     }
 
-    ngx_str_set(&value, "application/json");
+    ngx_str_set(&header->key, "Authorization");
+    header->value = value;
 
-    return ngx_comms_request_header(rq, "Accept", &value);
+    return NGX_OK;
 }
 
 
@@ -471,7 +599,7 @@ ngx_comms_twilio_read_taken(ngx_pool_t *pool, json_t *answer,
     ngx_comms_sent_t *sent)
 {
     ngx_str_t                        sid, status;
-    const ngx_comms_twilio_error_t  *error;
+    const ngx_comms_code_t  *error;
 
     if (!json_is_object(answer)
         || ngx_comms_json_str(answer, "sid", &sid) != NGX_OK
@@ -510,8 +638,7 @@ ngx_comms_twilio_read_taken(ngx_pool_t *pool, json_t *answer,
     }
 
     if (error != NULL) {
-        ngx_comms_twilio_verdict(sent, error->verdict, error->label,
-                                 error->words);
+        ngx_comms_code_judge(sent, error);
 
     } else {
         ngx_comms_twilio_verdict(sent, NGX_COMMS_SEND_REFUSED, "failed",
@@ -527,7 +654,7 @@ ngx_comms_twilio_read_error(ngx_pool_t *pool, ngx_uint_t status,
     json_t *answer, ngx_comms_sent_t *sent)
 {
     ngx_int_t                        rc;
-    const ngx_comms_twilio_error_t  *error;
+    const ngx_comms_code_t  *error;
 
     rc = ngx_comms_twilio_code(pool, answer, "code", sent, &error);
 
@@ -553,8 +680,7 @@ ngx_comms_twilio_read_error(ngx_pool_t *pool, ngx_uint_t status,
     }
 
     if (status != 429 && error != NULL) {
-        ngx_comms_twilio_verdict(sent, error->verdict, error->label,
-                                 error->words);
+        ngx_comms_code_judge(sent, error);
         return NGX_OK;
     }
 
@@ -571,7 +697,7 @@ ngx_comms_twilio_read_error(ngx_pool_t *pool, ngx_uint_t status,
 
 static ngx_int_t
 ngx_comms_twilio_code(ngx_pool_t *pool, json_t *answer, const char *member,
-    ngx_comms_sent_t *sent, const ngx_comms_twilio_error_t **error)
+    ngx_comms_sent_t *sent, const ngx_comms_code_t **error)
 {
     int64_t  code;
 
@@ -579,7 +705,7 @@ ngx_comms_twilio_code(ngx_pool_t *pool, json_t *answer, const char *member,
 
     if (!json_is_object(answer)
         || ngx_comms_json_int(answer, member, &code) != NGX_OK
-        || code <= 0 || code > 999999)
+        || code <= 0 || code > NGX_COMMS_TWILIO_MAX_CODE)
     {
         return NGX_DECLINED;
     }

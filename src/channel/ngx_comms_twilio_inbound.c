@@ -2,11 +2,16 @@
 /*
  * Copyright (C) the ngx_http_comms_module authors
  *
- * Twilio's webhooks, normalised: inbound SMS and WhatsApp messages.
+ * Twilio's webhooks, normalised: inbound SMS and WhatsApp messages.  Status
+ * callbacks come to the same place, see ngx_comms_twilio_status.c.
  *
  * Parameters join without notice, so nothing here depends on which others
  * there are.  What a person sent besides text is told in words in square
  * brackets, because the AI reads text alone.
+ *
+ * People on WhatsApp have numbers, ids ("whatsapp:US.1349...", or
+ * ExternalUserId beside a number), or both.  The number is the person's
+ * address where there is one, the id is then an alias.
  */
 
 
@@ -15,48 +20,33 @@
 #include <base/ngx_comms_json.h>
 #include <base/ngx_comms_text.h>
 #include <channel/ngx_comms_address.h>
+#include <channel/ngx_comms_event.h>
 #include <channel/ngx_comms_twilio.h>
 
 
 #define NGX_COMMS_TWILIO_MAX_FIELDS   512
 #define NGX_COMMS_TWILIO_MAX_MEDIA    10
-#define NGX_COMMS_TWILIO_MAX_SID      64
-#define NGX_COMMS_TWILIO_MAX_BSUID    160
-#define NGX_COMMS_TWILIO_MAX_NAME     128     /* code points */
-#define NGX_COMMS_TWILIO_MAX_CONTENT  16384   /* code points */
-#define NGX_COMMS_TWILIO_MAX_TYPE     64
-
-
-typedef struct {
-    ngx_uint_t   channel;
-    ngx_str_t    address;      /* with kind; empty when it is not usable */
-} ngx_comms_twilio_party_t;
 
 
 static ngx_int_t ngx_comms_twilio_message(ngx_pool_t *pool,
-    ngx_array_t *fields, json_t *event, const char **ignored);
-static const char *ngx_comms_twilio_status_event(ngx_array_t *fields);
+    ngx_array_t *fields, json_t **event);
 static ngx_int_t ngx_comms_twilio_parties(ngx_pool_t *pool,
     ngx_array_t *fields, json_t *event, const char **ignored);
-static ngx_int_t ngx_comms_twilio_read_party(ngx_pool_t *pool,
-    ngx_str_t *value, ngx_comms_twilio_party_t *party);
-static ngx_int_t ngx_comms_twilio_bsuid(ngx_pool_t *pool, ngx_str_t *id,
-    ngx_str_t *address);
+static ngx_int_t ngx_comms_twilio_person(ngx_pool_t *pool,
+    ngx_array_t *fields, ngx_comms_twilio_party_t *person, json_t *event);
+static ngx_int_t ngx_comms_twilio_facts(ngx_pool_t *pool,
+    ngx_array_t *fields, json_t *event);
+static ngx_int_t ngx_comms_twilio_opt_out(ngx_array_t *fields,
+    json_t *event);
 static ngx_int_t ngx_comms_twilio_content(ngx_pool_t *pool,
     ngx_array_t *fields, json_t *event);
-static ngx_int_t ngx_comms_twilio_text(ngx_pool_t *pool, ngx_array_t *fields,
-    const char *name, ngx_str_t *text);
-static ngx_int_t ngx_comms_twilio_line(ngx_pool_t *pool, ngx_array_t *fields,
-    const char *name, ngx_str_t *line);
-static ngx_int_t ngx_comms_twilio_append(ngx_pool_t *pool,
-    ngx_str_t *content, ngx_str_t *text);
-static ngx_int_t ngx_comms_twilio_location(ngx_pool_t *pool,
+static ngx_int_t ngx_comms_twilio_origin(ngx_pool_t *pool,
     ngx_array_t *fields, ngx_str_t *content);
 static ngx_int_t ngx_comms_twilio_media(ngx_pool_t *pool,
-    ngx_array_t *fields, ngx_str_t *content);
-static const char *ngx_comms_twilio_media_word(ngx_str_t *type);
-static ngx_uint_t ngx_comms_twilio_token(ngx_str_t *text, const char *marks,
-    size_t max);
+    ngx_array_t *fields, json_t *event, ngx_str_t *content);
+static ngx_int_t ngx_comms_twilio_medium(ngx_str_t *url, ngx_str_t *type,
+    json_t *event);
+static ngx_uint_t ngx_comms_twilio_link(ngx_str_t *url);
 
 
 ngx_int_t
@@ -65,8 +55,7 @@ ngx_comms_twilio_parse(ngx_pool_t *pool, ngx_comms_webhook_t *wh,
 {
     json_t       *event;
     ngx_int_t     rc;
-    ngx_str_t    *sid, reason;
-    const char   *ignored;
+    ngx_str_t    *sid;
     ngx_array_t   fields;
 
     *events = NULL;
@@ -81,133 +70,84 @@ ngx_comms_twilio_parse(ngx_pool_t *pool, ngx_comms_webhook_t *wh,
     sid = ngx_comms_form_field(&fields, "MessageSid");
 
     if (sid == NULL
-        || !ngx_comms_twilio_token(sid, "", NGX_COMMS_TWILIO_MAX_SID))
+        || !ngx_comms_event_token(sid, "", NGX_COMMS_TWILIO_MAX_SID))
     {
         *words = "the form has no MessageSid";
         return NGX_DECLINED;
     }
 
-    event = json_object();
-    if (event == NULL) {
+    event = NULL;
+
+    rc = ngx_comms_twilio_is_status(&fields)
+         ? ngx_comms_twilio_status(pool, wh, &fields, &event)
+         : ngx_comms_twilio_message(pool, &fields, &event);
+
+    if (rc != NGX_OK) {
+        json_decref(event);
+        *words = "the form has no From or To";
+        return rc;
+    }
+
+    *events = json_array();
+
+    /* takes the reference over, whatever it returns */
+
+    if (json_array_append_new(*events, event) != 0) {
+        json_decref(*events);
+        *events = NULL;
         return NGX_ERROR;
     }
 
-    ignored = ngx_comms_twilio_status_event(&fields);
-
-    rc = (ignored == NULL)
-         ? ngx_comms_twilio_message(pool, &fields, event, &ignored) : NGX_OK;
-
-    if (rc == NGX_OK && ignored != NULL) {
-        json_object_clear(event);
-
-        reason.data = (u_char *) ignored;
-        reason.len = ngx_strlen(ignored);
-
-        if (json_object_set_new(event, "kind", json_string("ignored")) != 0
-            || ngx_comms_json_set_str(event, "reason", &reason) != NGX_OK)
-        {
-            rc = NGX_ERROR;
-        }
-    }
-
-    if (rc == NGX_OK) {
-        *events = json_array();
-
-        /* takes the reference over, whatever it returns */
-
-        if (json_array_append_new(*events, event) != 0) {
-            json_decref(*events);
-            *events = NULL;
-            return NGX_ERROR;
-        }
-
-        return NGX_OK;
-    }
-
-    json_decref(event);
-    *words = "the form has no From or To";
-
-    return rc;
+    return NGX_OK;
 }
 
 
-/* why this is no message from a person, or NULL */
-
-static const char *
-ngx_comms_twilio_status_event(ngx_array_t *fields)
+ngx_str_t
+ngx_comms_twilio_field(ngx_array_t *fields, const char *name)
 {
-    ngx_str_t   *status, received;
-    ngx_uint_t   i;
+    ngx_str_t  *value, none;
 
-    static const char  *names[] = { "MessageStatus", "SmsStatus", NULL };
+    ngx_str_null(&none);
 
-    ngx_str_set(&received, "received");
+    value = ngx_comms_form_field(fields, name);
 
-    for (i = 0; names[i] != NULL; i++) {
-        status = ngx_comms_form_field(fields, names[i]);
-
-        if (status != NULL && status->len > 0
-            && !ngx_comms_same_word(status, &received))
-        {
-            return "status callback";
-        }
-    }
-
-    return NULL;
+    return (value != NULL) ? *value : none;
 }
 
 
 static ngx_int_t
 ngx_comms_twilio_message(ngx_pool_t *pool, ngx_array_t *fields,
-    json_t *event, const char **ignored)
+    json_t **event)
 {
-    u_char     *p;
-    ngx_int_t   rc;
-    ngx_str_t  *sid, *replied, id, name;
+    ngx_int_t    rc;
+    const char  *ignored;
 
-    rc = ngx_comms_twilio_parties(pool, fields, event, ignored);
-    if (rc != NGX_OK || *ignored != NULL) {
+    *event = json_pack("{s:s, s:s}", "kind", "message", "provider", "twilio");
+
+    if (*event == NULL) {
+        return NGX_ERROR;
+    }
+
+    ignored = NULL;
+
+    rc = ngx_comms_twilio_parties(pool, fields, *event, &ignored);
+
+    if (rc != NGX_OK) {
         return rc;
     }
 
-    sid = ngx_comms_form_field(fields, "MessageSid");
+    if (ignored != NULL) {
+        json_decref(*event);
+        *event = ngx_comms_event_ignored(ignored);
 
-    p = ngx_pnalloc(pool, sizeof("twilio:") - 1 + sid->len);
-    if (p == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_comms_twilio_facts(pool, fields, *event) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    id.data = p;
-    id.len = ngx_sprintf(p, "twilio:%V", sid) - p;
-
-    if (json_object_set_new(event, "kind", json_string("message")) != 0
-        || json_object_set_new(event, "provider", json_string("twilio")) != 0
-        || ngx_comms_json_set_str(event, "provider_message_id", sid) != NGX_OK
-        || ngx_comms_json_set_str(event, "dedupe_id", &id) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    replied = ngx_comms_form_field(fields, "OriginalRepliedMessageSid");
-
-    if (replied != NULL
-        && ngx_comms_twilio_token(replied, "", NGX_COMMS_TWILIO_MAX_SID)
-        && ngx_comms_json_set_str(event, "replied_to", replied) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (ngx_comms_twilio_line(pool, fields, "ProfileName", &name) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (name.len > 0
-        && ngx_comms_json_set_str(event, "person_name", &name) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return ngx_comms_twilio_content(pool, fields, event);
+    return ngx_comms_twilio_content(pool, fields, *event);
 }
 
 
@@ -215,7 +155,7 @@ static ngx_int_t
 ngx_comms_twilio_parties(ngx_pool_t *pool, ngx_array_t *fields,
     json_t *event, const char **ignored)
 {
-    ngx_str_t                 *from, *to, *external;
+    ngx_str_t                 *from, *to;
     ngx_comms_twilio_party_t   person, company;
 
     from = ngx_comms_form_field(fields, "From");
@@ -238,19 +178,11 @@ ngx_comms_twilio_parties(ngx_pool_t *pool, ngx_array_t *fields,
         return NGX_OK;
     }
 
-    /* people without a visible number are known by this id */
-
-    external = ngx_comms_form_field(fields, "ExternalUserId");
-
-    if (person.address.len == 0
-        && person.channel == NGX_COMMS_WHATSAPP
-        && external != NULL
-        && ngx_comms_twilio_bsuid(pool, external, &person.address) != NGX_OK)
-    {
+    if (ngx_comms_twilio_person(pool, fields, &person, event) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (person.address.len == 0) {
+    if (json_object_get(event, "person_address") == NULL) {
         *ignored = "the sender is no person's address";
         return NGX_OK;
     }
@@ -262,21 +194,66 @@ ngx_comms_twilio_parties(ngx_pool_t *pool, ngx_array_t *fields,
 
     if (ngx_comms_json_set_str(event, "channel",
                                &ngx_comms_channel_names[person.channel])
-        != NGX_OK
-        || ngx_comms_json_set_str(event, "person_address", &person.address)
-           != NGX_OK
-        || ngx_comms_json_set_str(event, "company_address",
-                                  &company.address)
-           != NGX_OK)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    return ngx_comms_json_set_str(event, "company_address",
+                                  &company.address);
 }
 
 
+/* the sender, by number where one is known */
+
 static ngx_int_t
+ngx_comms_twilio_person(ngx_pool_t *pool, ngx_array_t *fields,
+    ngx_comms_twilio_party_t *person, json_t *event)
+{
+    ngx_str_t  value, external, number, address;
+
+    ngx_str_null(&external);
+    ngx_str_null(&number);
+
+    if (person->channel == NGX_COMMS_WHATSAPP) {
+        value = ngx_comms_twilio_field(fields, "ExternalUserId");
+
+        if (ngx_comms_event_bsuid(pool, &value, &external) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        value = ngx_comms_twilio_field(fields, "WaId");
+
+        if (ngx_comms_event_tel(pool, &value, &number) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    address = person->address;
+
+    if (!ngx_comms_address_is(&address, "tel") && number.len > 0) {
+        address = number;
+    }
+
+    if (address.len == 0) {
+        address = external;
+    }
+
+    if (address.len == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_comms_json_set_str(event, "person_address", &address) != NGX_OK
+        || ngx_comms_event_alias(event, &person->address) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_comms_event_alias(event, &external);
+}
+
+
+ngx_int_t
 ngx_comms_twilio_read_party(ngx_pool_t *pool, ngx_str_t *value,
     ngx_comms_twilio_party_t *party)
 {
@@ -313,34 +290,70 @@ ngx_comms_twilio_read_party(ngx_pool_t *pool, ngx_str_t *value,
     }
 
     if (party->channel == NGX_COMMS_WHATSAPP) {
-        return ngx_comms_twilio_bsuid(pool, &bare, &party->address);
+        return ngx_comms_event_bsuid(pool, &bare, &party->address);
     }
 
     return NGX_OK;
 }
 
 
-/* leaves the address empty when it is none */
-
 static ngx_int_t
-ngx_comms_twilio_bsuid(ngx_pool_t *pool, ngx_str_t *id, ngx_str_t *address)
+ngx_comms_twilio_facts(ngx_pool_t *pool, ngx_array_t *fields, json_t *event)
 {
-    u_char     *p;
-    ngx_str_t   bare;
+    ngx_str_t  sid, replied, raw, name;
 
-    bare = ngx_comms_address_bare(id);
+    sid = ngx_comms_twilio_field(fields, "MessageSid");
 
-    if (!ngx_comms_twilio_token(&bare, "._-", NGX_COMMS_TWILIO_MAX_BSUID)) {
-        return NGX_OK;
-    }
-
-    p = ngx_pnalloc(pool, sizeof("bsuid:") - 1 + bare.len);
-    if (p == NULL) {
+    if (ngx_comms_json_set_str(event, "provider_message_id", &sid) != NGX_OK
+        || ngx_comms_event_dedupe(pool, event, "twilio", &sid, NULL)
+           != NGX_OK
+        || ngx_comms_twilio_opt_out(fields, event) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    address->data = p;
-    address->len = ngx_sprintf(p, "bsuid:%V", &bare) - p;
+    replied = ngx_comms_twilio_field(fields, "OriginalRepliedMessageSid");
+
+    if (ngx_comms_event_token(&replied, "", NGX_COMMS_TWILIO_MAX_SID)
+        && ngx_comms_json_set_str(event, "replied_to", &replied) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    raw = ngx_comms_twilio_field(fields, "ProfileName");
+
+    if (ngx_comms_event_line(pool, &raw, &name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (name.len == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_comms_json_set_str(event, "person_name", &name);
+}
+
+
+/* Advanced Opt-Out tells what it made of a keyword */
+
+static ngx_int_t
+ngx_comms_twilio_opt_out(ngx_array_t *fields, json_t *event)
+{
+    ngx_str_t   said, known;
+    ngx_uint_t  i;
+
+    static const char  *types[] = { "STOP", "START", "HELP", NULL };
+
+    said = ngx_comms_twilio_field(fields, "OptOutType");
+
+    for (i = 0; types[i] != NULL; i++) {
+        known.data = (u_char *) types[i];
+        known.len = ngx_strlen(types[i]);
+
+        if (ngx_comms_same_word(&said, &known)) {
+            return ngx_comms_json_set_str(event, "opt_out_type", &known);
+        }
+    }
 
     return NGX_OK;
 }
@@ -355,7 +368,7 @@ static ngx_int_t
 ngx_comms_twilio_content(ngx_pool_t *pool, ngx_array_t *fields,
     json_t *event)
 {
-    ngx_str_t   content, text, trimmed;
+    ngx_str_t   content, raw, place[4];
     ngx_uint_t  i;
 
     static const char  *names[] = {
@@ -365,23 +378,21 @@ ngx_comms_twilio_content(ngx_pool_t *pool, ngx_array_t *fields,
     ngx_str_null(&content);
 
     for (i = 0; names[i] != NULL && content.len == 0; i++) {
+        raw = ngx_comms_twilio_field(fields, names[i]);
 
-        if (ngx_comms_twilio_text(pool, fields, names[i], &text) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        trimmed = ngx_comms_trim(text);
-
-        if (ngx_comms_shorten(pool, &trimmed, NGX_COMMS_TWILIO_MAX_CONTENT,
-                              &content)
-            != NGX_OK)
-        {
+        if (ngx_comms_event_text(pool, &raw, &content) != NGX_OK) {
             return NGX_ERROR;
         }
     }
 
-    if (ngx_comms_twilio_location(pool, fields, &content) != NGX_OK
-        || ngx_comms_twilio_media(pool, fields, &content) != NGX_OK)
+    place[0] = ngx_comms_twilio_field(fields, "Latitude");
+    place[1] = ngx_comms_twilio_field(fields, "Longitude");
+    place[2] = ngx_comms_twilio_field(fields, "Label");
+    place[3] = ngx_comms_twilio_field(fields, "Address");
+
+    if (ngx_comms_event_location(pool, &content, place) != NGX_OK
+        || ngx_comms_twilio_media(pool, fields, event, &content) != NGX_OK
+        || ngx_comms_twilio_origin(pool, fields, &content) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -394,155 +405,70 @@ ngx_comms_twilio_content(ngx_pool_t *pool, ngx_array_t *fields,
 }
 
 
-/* a field as UTF-8, empty when absent */
+/* other people's words, and what brought the person here */
 
 static ngx_int_t
-ngx_comms_twilio_text(ngx_pool_t *pool, ngx_array_t *fields,
-    const char *name, ngx_str_t *text)
+ngx_comms_twilio_origin(ngx_pool_t *pool, ngx_array_t *fields,
+    ngx_str_t *content)
 {
-    ngx_str_t  *value, utf8;
+    ngx_str_t  said, frequently, yes, none, raw, headline;
 
-    ngx_str_null(text);
+    ngx_str_null(&none);
+    ngx_str_set(&yes, "true");
 
-    value = ngx_comms_form_field(fields, name);
-    if (value == NULL || value->len == 0) {
-        return NGX_OK;
-    }
+    said = ngx_comms_twilio_field(fields, "Forwarded");
+    frequently = ngx_comms_twilio_field(fields, "FrequentlyForwarded");
 
-    ngx_str_null(&utf8);
-
-    return ngx_comms_to_utf8(pool, &utf8, value, text);
-}
-
-
-static ngx_int_t
-ngx_comms_twilio_line(ngx_pool_t *pool, ngx_array_t *fields,
-    const char *name, ngx_str_t *line)
-{
-    ngx_str_t  text, whole;
-
-    if (ngx_comms_twilio_text(pool, fields, name, &text) != NGX_OK
-        || ngx_comms_one_line(pool, &text, &whole) != NGX_OK)
+    if ((ngx_comms_same_word(&said, &yes)
+         || ngx_comms_same_word(&frequently, &yes))
+        && ngx_comms_event_note(pool, content, "forwarded", &none) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_comms_shorten(pool, &whole, NGX_COMMS_TWILIO_MAX_NAME, line);
-}
+    raw = ngx_comms_twilio_field(fields, "ReferralHeadline");
 
-
-/* on a line of its own */
-
-static ngx_int_t
-ngx_comms_twilio_append(ngx_pool_t *pool, ngx_str_t *content,
-    ngx_str_t *text)
-{
-    u_char  *p;
-
-    if (content->len == 0) {
-        *content = *text;
-        return NGX_OK;
-    }
-
-    p = ngx_pnalloc(pool, content->len + 1 + text->len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    content->len = ngx_sprintf(p, "%V\n%V", content, text) - p;
-    content->data = p;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_comms_twilio_location(ngx_pool_t *pool, ngx_array_t *fields,
-    ngx_str_t *content)
-{
-    u_char     *p;
-    ngx_str_t   latitude, longitude, address, label, text;
-
-    if (ngx_comms_twilio_line(pool, fields, "Latitude", &latitude) != NGX_OK
-        || ngx_comms_twilio_line(pool, fields, "Longitude", &longitude)
-           != NGX_OK
-        || ngx_comms_twilio_line(pool, fields, "Address", &address) != NGX_OK
-        || ngx_comms_twilio_line(pool, fields, "Label", &label) != NGX_OK)
+    if (raw.len == 0
+        && ngx_comms_form_field(fields, "ReferralCtwaClid") == NULL
+        && ngx_comms_form_field(fields, "ReferralSourceId") == NULL)
     {
-        return NGX_ERROR;
-    }
-
-    if (latitude.len == 0 || longitude.len == 0) {
         return NGX_OK;
     }
 
-    p = ngx_pnalloc(pool, sizeof("[location: , ,  ()]") + latitude.len
-                          + longitude.len + address.len + label.len);
-    if (p == NULL) {
+    if (ngx_comms_event_line(pool, &raw, &headline) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    text.data = p;
-
-    p = ngx_sprintf(p, "[location: %V, %V", &latitude, &longitude);
-
-    if (label.len && address.len) {
-        p = ngx_sprintf(p, " (%V, %V)", &label, &address);
-
-    } else if (label.len || address.len) {
-        p = ngx_sprintf(p, " (%V%V)", &label, &address);
-    }
-
-    *p++ = ']';
-
-    text.len = p - text.data;
-
-    return ngx_comms_twilio_append(pool, content, &text);
+    return ngx_comms_event_note(pool, content, "came from an advertisement",
+                                &headline);
 }
 
 
 static ngx_int_t
-ngx_comms_twilio_media(ngx_pool_t *pool, ngx_array_t *fields,
+ngx_comms_twilio_media(ngx_pool_t *pool, ngx_array_t *fields, json_t *event,
     ngx_str_t *content)
 {
-    u_char      *p, name[sizeof("MediaContentType99")];
-    ngx_int_t    i, n;
-    ngx_str_t   *count, *type, text;
-    const char  *word;
+    u_char      name[sizeof("MediaContentType99")];
+    ngx_int_t   i, n;
+    ngx_str_t   raw, url, type;
 
-    count = ngx_comms_form_field(fields, "NumMedia");
-    if (count == NULL) {
-        return NGX_OK;
-    }
-
-    n = ngx_atoi(count->data, count->len);
+    raw = ngx_comms_twilio_field(fields, "NumMedia");
+    n = ngx_atoi(raw.data, raw.len);
 
     for (i = 0; i < n && i < NGX_COMMS_TWILIO_MAX_MEDIA; i++) {
 
         *ngx_sprintf(name, "MediaContentType%i", i) = '\0';
+        raw = ngx_comms_twilio_field(fields, (char *) name);
 
-        type = ngx_comms_form_field(fields, (char *) name);
+        *ngx_sprintf(name, "MediaUrl%i", i) = '\0';
+        url = ngx_comms_twilio_field(fields, (char *) name);
 
-        if (type == NULL
-            || !ngx_comms_twilio_token(type, "/+.-",
-                                       NGX_COMMS_TWILIO_MAX_TYPE))
+        if (ngx_comms_event_media_type(pool, &raw, &type) != NGX_OK
+            || ngx_comms_event_note(pool, content,
+                                    ngx_comms_event_media_word(&type), &type)
+               != NGX_OK
+            || ngx_comms_twilio_medium(&url, &type, event) != NGX_OK)
         {
-            ngx_str_set(&text, "[file]");
-
-        } else {
-            word = ngx_comms_twilio_media_word(type);
-
-            p = ngx_pnalloc(pool, ngx_strlen(word) + type->len
-                                  + sizeof("[: ]"));
-            if (p == NULL) {
-                return NGX_ERROR;
-            }
-
-            text.data = p;
-            text.len = ngx_sprintf(p, "[%s: %V]", word, type) - p;
-        }
-
-        if (ngx_comms_twilio_append(pool, content, &text) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -551,55 +477,53 @@ ngx_comms_twilio_media(ngx_pool_t *pool, ngx_array_t *fields,
 }
 
 
-static const char *
-ngx_comms_twilio_media_word(ngx_str_t *type)
+static ngx_int_t
+ngx_comms_twilio_medium(ngx_str_t *url, ngx_str_t *type, json_t *event)
 {
-    size_t      len;
-    ngx_uint_t  i;
+    json_t  *media, *medium;
 
-    static const char  *kinds[][2] = {
-        { "image/", "image" },
-        { "audio/", "audio" },
-        { "video/", "video" },
-        { "text/vcard", "contact" },
-        { "text/x-vcard", "contact" },
-        { NULL, NULL }
-    };
+    if (!ngx_comms_twilio_link(url)) {
+        return NGX_OK;
+    }
 
-    for (i = 0; kinds[i][0] != NULL; i++) {
-        len = ngx_strlen(kinds[i][0]);
+    media = json_object_get(event, "media");
 
-        if (type->len >= len
-            && ngx_strncasecmp(type->data, (u_char *) kinds[i][0], len) == 0)
-        {
-            return kinds[i][1];
+    if (media == NULL) {
+        media = json_array();
+
+        if (json_object_set_new(event, "media", media) != 0) {
+            return NGX_ERROR;
         }
     }
 
-    return "file";
+    medium = json_object();
+
+    if (json_array_append_new(media, medium) != 0
+        || ngx_comms_json_set_str(medium, "url", url) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_comms_event_medium(medium, type);
 }
 
 
-/* 1 when 1 to max letters, digits and characters of "marks" */
-
 static ngx_uint_t
-ngx_comms_twilio_token(ngx_str_t *text, const char *marks, size_t max)
+ngx_comms_twilio_link(ngx_str_t *url)
 {
-    u_char  ch;
     size_t  i;
 
-    if (text->len == 0 || text->len > max) {
+    if (url->len > NGX_COMMS_EVENT_MAX_URL
+        || url->len <= sizeof("https://") - 1
+        || (ngx_strncmp(url->data, "https://", sizeof("https://") - 1) != 0
+            && ngx_strncmp(url->data, "http://", sizeof("http://") - 1)
+               != 0))
+    {
         return 0;
     }
 
-    for (i = 0; i < text->len; i++) {
-        ch = ngx_tolower(text->data[i]);
-
-        if ((ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9')) {
-            continue;
-        }
-
-        if (ch == '\0' || ngx_strchr(marks, ch) == NULL) {
+    for (i = 0; i < url->len; i++) {
+        if (url->data[i] <= 0x20 || url->data[i] >= 0x7f) {
             return 0;
         }
     }
