@@ -552,6 +552,7 @@ ngx_http_comms_create_loc_conf(ngx_conf_t *cf)
      *     lcf->sns = NULL;
      *     lcf->status_format = 0;
      *     lcf->provider = { 0, NULL };
+     *     lcf->relay = NULL;
      *     lcf->handler = NULL;
      *     lcf->directive = { 0, NULL };
      *     lcf->takes_body = 0;
@@ -615,7 +616,7 @@ ngx_http_comms_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    if (conf->provider.len != 0) {
+    if (conf->provider.len != 0 || conf->relay != NULL) {
         return ngx_http_comms_conf_merge_provider(cf, conf);
     }
 

@@ -109,6 +109,12 @@ char *ngx_http_comms_conf_jobs(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_comms_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_comms_conf_smtp(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* in a worker: what its locations with "comms_smtp" hand mails over by */
+void ngx_http_comms_conf_smtp_loop(ngx_http_comms_main_conf_t *mcf,
+    ngx_comms_curl_loop_t *loop);
 
 /*
  * Gives the location of such a directive its handler.  NGX_CONF_OK, or what

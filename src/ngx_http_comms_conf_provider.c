@@ -4,7 +4,8 @@
  *
  * Provider locations: ordinary proxy_pass locations that background jobs call
  * by subrequests held in memory.  What must hold there for the calls to be
- * right is set here, or refused with the reason.
+ * right is set here, or refused with the reason.  A location of an SMTP relay
+ * only names it.
  *
  *   set       internal; the client's abort (there is no client) is ignored;
  *             X-Accel-* headers of a provider do nothing: X-Accel-Redirect
@@ -36,6 +37,11 @@ static ngx_int_t ngx_http_comms_provider_place(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_http_core_loc_conf_t *clcf);
 static const char *ngx_http_comms_provider_mistake(
     ngx_http_core_loc_conf_t *clcf, ngx_http_upstream_conf_t *u);
+static ngx_uint_t ngx_http_comms_provider_mails(
+    ngx_http_comms_provider_t *provider);
+static char *ngx_http_comms_provider_relay(ngx_conf_t *cf,
+    ngx_http_comms_loc_conf_t *lcf, ngx_http_comms_provider_t *provider,
+    ngx_http_core_loc_conf_t *clcf);
 static ngx_http_comms_provider_t *ngx_http_comms_provider_find(
     ngx_http_comms_main_conf_t *mcf, ngx_str_t *name);
 
@@ -72,8 +78,8 @@ ngx_http_comms_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"%V\" directive, it must "
-                           "be \"openai\", \"twilio\", \"meta\" or "
-                           "\"sendgrid\"",
+                           "be \"openai\", \"twilio\", \"meta\", "
+                           "\"sendgrid\" or \"smtp\"",
                            &value[1], &cmd->name);
         return NGX_CONF_ERROR;
     }
@@ -111,6 +117,8 @@ ngx_http_comms_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     provider->protocol = value[1];
     provider->uri = clcf->name;
     provider->timeout = 0;
+    provider->relay = NULL;
+    provider->loop = NULL;
 
     mcf->enabled = 1;
 
@@ -173,6 +181,15 @@ ngx_http_comms_conf_merge_provider(ngx_conf_t *cf,
     cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_comms_module);
 
+    provider = ngx_http_comms_provider_find(mcf, &lcf->provider);
+
+    if (provider == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"comms_smtp\" in location \"%V\" requires "
+                      "\"comms_provider smtp\" there", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
     /* jobs call locations of their own server */
 
     if (mcf->jobs.ctx != NULL && mcf->jobs.ctx != cscf->ctx) {
@@ -180,6 +197,10 @@ ngx_http_comms_conf_merge_provider(ngx_conf_t *cf,
                       "\"comms_provider\" in location \"%V\" must be in the "
                       "server that has \"comms_jobs\"", &clcf->name);
         return NGX_CONF_ERROR;
+    }
+
+    if (lcf->relay != NULL || ngx_http_comms_provider_mails(provider)) {
+        return ngx_http_comms_provider_relay(cf, lcf, provider, clcf);
     }
 
     /* the configuration of the proxy module starts with the upstream's */
@@ -202,12 +223,52 @@ ngx_http_comms_conf_merge_provider(ngx_conf_t *cf,
         clcf->subrequest_output_buffer_size = NGX_HTTP_COMMS_PROVIDER_ANSWER;
     }
 
-    provider = ngx_http_comms_provider_find(mcf, &lcf->provider);
+    provider->timeout = u->connect_timeout + u->send_timeout
+                        + u->read_timeout;
 
-    if (provider != NULL) {
-        provider->timeout = u->connect_timeout + u->send_timeout
-                            + u->read_timeout;
+    return NGX_CONF_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_comms_provider_mails(ngx_http_comms_provider_t *provider)
+{
+    return provider->protocol.len == sizeof("smtp") - 1
+           && ngx_strncmp(provider->protocol.data, "smtp",
+                          provider->protocol.len) == 0;
+}
+
+
+/* "comms_provider smtp" and "comms_smtp" go together, without "proxy_pass" */
+
+static char *
+ngx_http_comms_provider_relay(ngx_conf_t *cf, ngx_http_comms_loc_conf_t *lcf,
+    ngx_http_comms_provider_t *provider, ngx_http_core_loc_conf_t *clcf)
+{
+    if (!ngx_http_comms_provider_mails(provider)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"comms_smtp\" in location \"%V\" requires "
+                      "\"comms_provider smtp\" there", &clcf->name);
+        return NGX_CONF_ERROR;
     }
+
+    if (lcf->relay == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"comms_provider smtp\" in location \"%V\" requires "
+                      "\"comms_smtp smtp://host:port\" there", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (clcf->handler != NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"comms_smtp\" in location \"%V\" conflicts with "
+                      "\"proxy_pass\" or another directive there that "
+                      "answers requests", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    provider->relay = lcf->relay;
+    provider->timeout = lcf->relay->timeout;
 
     return NGX_CONF_OK;
 }

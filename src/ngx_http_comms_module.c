@@ -218,6 +218,13 @@ static ngx_command_t  ngx_http_comms_commands[] = {
       0,
       NULL },
 
+    { ngx_string("comms_smtp"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_comms_conf_smtp,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("comms_jobs"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_comms_conf_jobs,
@@ -323,6 +330,13 @@ ngx_http_comms_init_backends(ngx_cycle_t *cycle,
 
     engine = &mcf->engine;
 
+    engine->curl = ngx_comms_curl_loop_create(cycle, &mcf->network);
+    if (engine->curl == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_comms_conf_smtp_loop(mcf, engine->curl);
+
     if (mcf->aws.client != NULL) {
         if (ngx_comms_aws_init_process(mcf->aws.client, cycle) != NGX_OK) {
             return NGX_ERROR;
@@ -392,6 +406,11 @@ ngx_http_comms_exit_process(ngx_cycle_t *cycle)
 
     if (mcf->aws.client != NULL) {
         ngx_comms_aws_exit_process(mcf->aws.client);
+    }
+
+    if (engine->curl != NULL) {
+        ngx_comms_curl_loop_destroy(engine->curl);
+        engine->curl = NULL;
     }
 }
 

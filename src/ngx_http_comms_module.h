@@ -64,6 +64,7 @@ typedef struct {
 
 typedef struct {
     ngx_comms_engine_t          engine;
+    ngx_comms_curl_network_t    network;        /* by the environment */
     ngx_comms_sqlite_t         *sqlite;         /* NULL: not in use */
     ngx_http_comms_aws_t        aws;
     ngx_comms_sns_t            *sns;            /* NULL: no "comms_sns" */
@@ -101,6 +102,7 @@ typedef struct {
     ngx_uint_t                  status_format;    /* enum below */
 
     ngx_str_t                   provider;         /* comms_provider name */
+    ngx_comms_curl_relay_t     *relay;            /* comms_smtp, or NULL */
 
     ngx_http_handler_pt         handler;          /* NULL: none of ours */
     ngx_str_t                   directive;        /* that has set it */

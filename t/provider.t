@@ -59,7 +59,7 @@ GET /status
 END
 --- must_die
 --- error_log
-invalid value "carrier" in "comms_provider" directive, it must be "openai", "twilio", "meta" or "sendgrid"
+invalid value "carrier" in "comms_provider" directive, it must be "openai", "twilio", "meta", "sendgrid" or "smtp"
 
 === TEST 4: a name that is there
 --- more_http

@@ -51,7 +51,9 @@ typedef struct {
     ngx_uint_t             status;     /* HTTP status, or SMTP reply code, when
                                           COMPLETE, else 0 */
     ngx_array_t            headers;    /* of ngx_keyval_t, as received */
-    ngx_str_t              body;       /* lives in the flow's pool */
+    ngx_str_t              body;       /* lives in the flow's pool; of SMTP:
+                                          the reply's text without its code,
+                                          lines divided by LF */
     const char            *failure;    /* static words when not COMPLETE:
                                           "connect failed", "timed out",
                                           "truncated", "too large", ... */

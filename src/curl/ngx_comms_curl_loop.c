@@ -42,14 +42,10 @@
 #define NGX_COMMS_CURL_CONNECTIONS  256
 
 
-static ngx_int_t ngx_comms_curl_loop_multi(ngx_comms_curl_loop_t *loop,
-    ngx_uint_t connections);
 static int ngx_comms_curl_loop_socket(CURL *easy, curl_socket_t s, int what,
     void *data, void *assigned);
 static ngx_connection_t *ngx_comms_curl_loop_connection(
     ngx_comms_curl_loop_t *loop, CURL *easy, curl_socket_t s);
-static ngx_int_t ngx_comms_curl_loop_watch(ngx_connection_t *c, int what);
-static void ngx_comms_curl_loop_release(ngx_connection_t *c);
 static void ngx_comms_curl_loop_starve(ngx_comms_curl_loop_t *loop, CURL *easy);
 static int ngx_comms_curl_loop_arm(CURLM *multi, long ms, void *data);
 static void ngx_comms_curl_loop_ready(ngx_event_t *ev);
@@ -62,6 +58,7 @@ ngx_comms_curl_loop_t *
 ngx_comms_curl_loop_create(ngx_cycle_t *cycle,
     ngx_comms_curl_network_t *network)
 {
+    long                    max;
     ngx_comms_curl_loop_t  *loop;
 
     loop = ngx_pcalloc(cycle->pool, sizeof(ngx_comms_curl_loop_t));
@@ -69,31 +66,25 @@ ngx_comms_curl_loop_create(ngx_cycle_t *cycle,
         return NULL;
     }
 
-    loop->fd = (ngx_socket_t) -1;
-    loop->log = cycle->log;
-    loop->network = network;
-    ngx_queue_init(&loop->transfers);
-
-    loop->timer.handler = ngx_comms_curl_loop_expired;
-    loop->timer.data = loop;
-    loop->timer.log = loop->log;
-
-    loop->starved.handler = ngx_comms_curl_loop_starved;
-    loop->starved.data = loop;
-    loop->starved.log = loop->log;
-
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        ngx_log_error(NGX_LOG_EMERG, loop->log, 0,
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                       "curl_global_init() failed");
         return NULL;
     }
 
-    if (ngx_comms_curl_loop_multi(loop, cycle->connection_n) != NGX_OK) {
-        ngx_log_error(NGX_LOG_EMERG, loop->log, 0,
+    /* each socket takes one of the worker's connections */
+
+    max = (long) ngx_min(cycle->connection_n / 4, NGX_COMMS_CURL_CONNECTIONS);
+    max = ngx_max(max, 1);
+
+    if (ngx_comms_curl_loop_open(loop, cycle->log, max) != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                       "curl_multi_init() failed");
         curl_global_cleanup();
         return NULL;
     }
+
+    loop->network = network;
 
     return loop;
 }
@@ -101,16 +92,26 @@ ngx_comms_curl_loop_create(ngx_cycle_t *cycle,
 
 /* calls beyond the limit wait within curl, and their timeouts run */
 
-static ngx_int_t
-ngx_comms_curl_loop_multi(ngx_comms_curl_loop_t *loop, ngx_uint_t connections)
+ngx_int_t
+ngx_comms_curl_loop_open(ngx_comms_curl_loop_t *loop, ngx_log_t *log,
+    long connections)
 {
-    long    max;
     CURLM  *multi;
 
-    /* each socket takes one of the worker's connections */
+    ngx_memzero(loop, sizeof(ngx_comms_curl_loop_t));
 
-    max = (long) ngx_min(connections / 4, NGX_COMMS_CURL_CONNECTIONS);
-    max = ngx_max(max, 1);
+    loop->fd = (ngx_socket_t) -1;
+    loop->log = log;
+    ngx_queue_init(&loop->transfers);
+    ngx_queue_init(&loop->sessions);
+
+    loop->timer.handler = ngx_comms_curl_loop_expired;
+    loop->timer.data = loop;
+    loop->timer.log = log;
+
+    loop->starved.handler = ngx_comms_curl_loop_starved;
+    loop->starved.data = loop;
+    loop->starved.log = log;
 
     multi = curl_multi_init();
     if (multi == NULL) {
@@ -125,8 +126,9 @@ ngx_comms_curl_loop_multi(ngx_comms_curl_loop_t *loop, ngx_uint_t connections)
         || curl_multi_setopt(multi, CURLMOPT_TIMERDATA, loop)
         || curl_multi_setopt(multi, CURLMOPT_PIPELINING,
                              (long) CURLPIPE_NOTHING)
-        || curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, max)
-        || curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, max))
+        || curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+                             connections)
+        || curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, connections))
     {
         (void) curl_multi_cleanup(multi);
         return NGX_ERROR;
@@ -141,12 +143,22 @@ ngx_comms_curl_loop_multi(ngx_comms_curl_loop_t *loop, ngx_uint_t connections)
 void
 ngx_comms_curl_loop_destroy(ngx_comms_curl_loop_t *loop)
 {
-    ngx_queue_t                *q;
-    ngx_comms_curl_transfer_t  *t;
-
     if (loop->multi == NULL) {
         return;
     }
+
+    ngx_comms_curl_sessions_close(loop);
+    ngx_comms_curl_loop_close(loop);
+
+    curl_global_cleanup();
+}
+
+
+void
+ngx_comms_curl_loop_close(ngx_comms_curl_loop_t *loop)
+{
+    ngx_queue_t                *q;
+    ngx_comms_curl_transfer_t  *t;
 
     while (!ngx_queue_empty(&loop->transfers)) {
         q = ngx_queue_head(&loop->transfers);
@@ -174,8 +186,6 @@ ngx_comms_curl_loop_destroy(ngx_comms_curl_loop_t *loop)
     if (loop->starved.posted) {
         ngx_delete_posted_event(&loop->starved);
     }
-
-    curl_global_cleanup();
 }
 
 
@@ -245,7 +255,7 @@ ngx_comms_curl_loop_connection(ngx_comms_curl_loop_t *loop, CURL *easy,
  * again of what it left.
  */
 
-static ngx_int_t
+ngx_int_t
 ngx_comms_curl_loop_watch(ngx_connection_t *c, int what)
 {
     ngx_event_t  *rev, *wev;
@@ -283,7 +293,7 @@ ngx_comms_curl_loop_watch(ngx_connection_t *c, int what)
 }
 
 
-static void
+void
 ngx_comms_curl_loop_release(ngx_connection_t *c)
 {
     /* a real deletion: the descriptor may live on among curl's connections */
@@ -425,7 +435,7 @@ ngx_comms_curl_loop_starved(ngx_event_t *ev)
             continue;
         }
 
-        ngx_comms_curl_transfer_done(t, CURLE_OUT_OF_MEMORY);
+        t->ended(t, CURLE_OUT_OF_MEMORY);
 
         q = ngx_queue_head(&loop->transfers);
     }
@@ -457,6 +467,6 @@ ngx_comms_curl_loop_drain(ngx_comms_curl_loop_t *loop)
         (void) curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
                                  (char **) &t);
 
-        ngx_comms_curl_transfer_done(t, code);
+        t->ended(t, code);
     }
 }

@@ -32,8 +32,14 @@ struct ngx_comms_curl_loop_s {
     ngx_event_t                timer;
     ngx_event_t                starved;
     ngx_queue_t                transfers;
+    ngx_queue_t                sessions;    /* with mail relays */
     ngx_comms_curl_network_t  *network;
 };
+
+
+/* what the loop calls when curl is through with a transfer */
+typedef void (*ngx_comms_curl_ended_pt)(ngx_comms_curl_transfer_t *t,
+    CURLcode code);
 
 
 struct ngx_comms_curl_transfer_s {
@@ -47,6 +53,7 @@ struct ngx_comms_curl_transfer_s {
     size_t                      header_bytes;
     size_t                      size;        /* allocated for the body */
 
+    ngx_comms_curl_ended_pt     ended;
     ngx_comms_curl_transfer_pt  handler;
     void                       *data;
 
@@ -56,8 +63,34 @@ struct ngx_comms_curl_transfer_s {
 };
 
 
-/* takes it out of curl, calls its handler, and frees it */
-void ngx_comms_curl_transfer_done(ngx_comms_curl_transfer_t *t, CURLcode code);
+/*
+ * A loop in the memory given; one transfer of it cannot see another one's
+ * connections.  NGX_OK, or NGX_ERROR with nothing left to close.  A loop is
+ * never closed by a handler of one of its transfers.
+ */
+ngx_int_t ngx_comms_curl_loop_open(ngx_comms_curl_loop_t *loop, ngx_log_t *log,
+    long connections);
+void ngx_comms_curl_loop_close(ngx_comms_curl_loop_t *loop);
+
+/*
+ * The parts of a transfer: one that is in the loop's list and has a handle
+ * without options (NULL when out of memory); giving it to curl; taking it out
+ * of curl and the list; freeing it.
+ */
+ngx_comms_curl_transfer_t *ngx_comms_curl_transfer_create(
+    ngx_comms_curl_loop_t *loop);
+ngx_int_t ngx_comms_curl_transfer_add(ngx_comms_curl_transfer_t *t);
+void ngx_comms_curl_transfer_leave(ngx_comms_curl_transfer_t *t);
+void ngx_comms_curl_transfer_free(ngx_comms_curl_transfer_t *t);
+
+/* watches a connection level-triggered for CURL_POLL_IN, CURL_POLL_OUT */
+ngx_int_t ngx_comms_curl_loop_watch(ngx_connection_t *c, int what);
+
+/* gives the slot of a connection back, whose descriptor is curl's */
+void ngx_comms_curl_loop_release(ngx_connection_t *c);
+
+/* closes all sessions with mail relays; no handler is called */
+void ngx_comms_curl_sessions_close(ngx_comms_curl_loop_t *loop);
 
 
 #endif /* _NGX_COMMS_CURL_PRIVATE_H_INCLUDED_ */

@@ -33,16 +33,43 @@ static size_t ngx_comms_curl_transfer_header(char *text, size_t size,
     size_t n, void *data);
 static size_t ngx_comms_curl_transfer_body(char *text, size_t size, size_t n,
     void *data);
+static void ngx_comms_curl_transfer_done(ngx_comms_curl_transfer_t *t,
+    CURLcode code);
 static void ngx_comms_curl_transfer_judge(ngx_comms_curl_transfer_t *t,
     CURLcode code);
-static void ngx_comms_curl_transfer_leave(ngx_comms_curl_transfer_t *t);
-static void ngx_comms_curl_transfer_free(ngx_comms_curl_transfer_t *t);
 
 
 ngx_comms_curl_transfer_t *
 ngx_comms_curl_transfer(ngx_comms_curl_loop_t *loop, ngx_str_t *url,
     ngx_comms_request_t *rq, ngx_msec_t timeout, ngx_uint_t direct,
     ngx_comms_curl_transfer_pt handler, void *data)
+{
+    ngx_comms_curl_transfer_t  *t;
+
+    t = ngx_comms_curl_transfer_create(loop);
+    if (t == NULL) {
+        return NULL;
+    }
+
+    t->ended = ngx_comms_curl_transfer_done;
+    t->handler = handler;
+    t->data = data;
+
+    if (ngx_comms_curl_transfer_request(t, url, rq) != NGX_OK
+        || ngx_comms_curl_transfer_headers(t, rq) != NGX_OK
+        || ngx_comms_curl_transfer_options(t, url, timeout, direct) != NGX_OK
+        || ngx_comms_curl_transfer_add(t) != NGX_OK)
+    {
+        ngx_comms_curl_transfer_end(t);
+        return NULL;
+    }
+
+    return t;
+}
+
+
+ngx_comms_curl_transfer_t *
+ngx_comms_curl_transfer_create(ngx_comms_curl_loop_t *loop)
 {
     ngx_pool_t                 *pool;
     ngx_comms_curl_transfer_t  *t;
@@ -64,8 +91,6 @@ ngx_comms_curl_transfer(ngx_comms_curl_loop_t *loop, ngx_str_t *url,
 
     t->pool = pool;
     t->loop = loop;
-    t->handler = handler;
-    t->data = data;
     ngx_queue_insert_tail(&loop->transfers, &t->queue);
     loop->timer.cancelable = 0;
 
@@ -78,20 +103,26 @@ ngx_comms_curl_transfer(ngx_comms_curl_loop_t *loop, ngx_str_t *url,
 
     if (t->easy == NULL
         || ngx_array_init(&t->answer.headers, pool, 16, sizeof(ngx_keyval_t))
-           != NGX_OK
-        || ngx_comms_curl_transfer_request(t, url, rq) != NGX_OK
-        || ngx_comms_curl_transfer_headers(t, rq) != NGX_OK
-        || ngx_comms_curl_transfer_options(t, url, timeout, direct) != NGX_OK
-        || curl_multi_add_handle(loop->multi, t->easy) != CURLM_OK)
+           != NGX_OK)
     {
-        ngx_comms_curl_transfer_leave(t);
-        ngx_comms_curl_transfer_free(t);
+        ngx_comms_curl_transfer_end(t);
         return NULL;
+    }
+
+    return t;
+}
+
+
+ngx_int_t
+ngx_comms_curl_transfer_add(ngx_comms_curl_transfer_t *t)
+{
+    if (curl_multi_add_handle(t->loop->multi, t->easy) != CURLM_OK) {
+        return NGX_ERROR;
     }
 
     t->added = 1;
 
-    return t;
+    return NGX_OK;
 }
 
 
@@ -363,7 +394,9 @@ ngx_comms_curl_transfer_end(ngx_comms_curl_transfer_t *t)
 }
 
 
-void
+/* takes it out of curl, calls its handler, and frees it */
+
+static void
 ngx_comms_curl_transfer_done(ngx_comms_curl_transfer_t *t, CURLcode code)
 {
     ngx_comms_curl_transfer_judge(t, code);
@@ -420,7 +453,7 @@ ngx_comms_curl_transfer_judge(ngx_comms_curl_transfer_t *t, CURLcode code)
 }
 
 
-static void
+void
 ngx_comms_curl_transfer_leave(ngx_comms_curl_transfer_t *t)
 {
     ngx_comms_curl_loop_t  *loop;
@@ -440,7 +473,7 @@ ngx_comms_curl_transfer_leave(ngx_comms_curl_transfer_t *t)
 }
 
 
-static void
+void
 ngx_comms_curl_transfer_free(ngx_comms_curl_transfer_t *t)
 {
     ngx_comms_curl_loop_t  *loop;

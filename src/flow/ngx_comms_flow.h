@@ -17,6 +17,8 @@
 #include <ngx_core.h>
 #include <base/ngx_comms_exchange.h>
 #include <guard/ngx_comms_zone.h>
+#include <curl/ngx_comms_curl_loop.h>
+#include <media/ngx_comms_media.h>
 #include <store/ngx_comms_store.h>
 #include <bus/ngx_comms_bus.h>
 #include <project/ngx_comms_project.h>
@@ -30,6 +32,8 @@ struct ngx_comms_engine_s {
     ngx_comms_bus_t        *bus;
     ngx_comms_projects_t   *projects;
     ngx_comms_secrets_t    *secrets;
+    ngx_comms_curl_loop_t  *curl;           /* of the worker process */
+    ngx_comms_media_t      *media;          /* NULL: media are not kept */
 
     ngx_msec_t              op_timeout;     /* of a store or bus operation */
     ngx_msec_t              lease_term;     /* of a turn's lease */

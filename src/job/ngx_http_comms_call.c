@@ -33,6 +33,9 @@
  *      everything the product promises about effects rests on it.  "Unsent"
  *      needs proof, anything doubtful is "unknown".
  *
+ * A mail goes to the relay of the location by SMTP, with the same rules and
+ * no subrequest.
+ *
  * A call belongs to the request and holds a reference of the flow until it
  * has answered, once: from ngx_http_comms_call_done() or, when the request
  * dies first, from ngx_http_comms_call_abort().
@@ -54,6 +57,7 @@ struct ngx_http_comms_call_s {
     ngx_comms_flow_t           *flow;       /* NULL once answered */
     ngx_comms_answer_t         *answer;     /* in the flow's pool */
     ngx_uint_t                  seq;
+    ngx_comms_curl_mail_t      *mail;       /* in flight; NULL: HTTP */
 
     ngx_str_t                   uri;        /* what the subrequest gets, in
                                                the request's pool */
@@ -75,6 +79,11 @@ typedef struct {
 
 static ngx_http_comms_provider_t *ngx_http_comms_call_provider(
     ngx_comms_job_t *job, ngx_str_t *name);
+static ngx_http_comms_call_t *ngx_http_comms_call_mail(ngx_comms_flow_t *f,
+    ngx_http_comms_provider_t *provider, ngx_comms_request_t *rq);
+static void ngx_http_comms_call_mailed(void *data, ngx_comms_answer_t *an);
+static ngx_http_comms_call_t *ngx_http_comms_call_allocate(
+    ngx_comms_flow_t *f);
 static ngx_uint_t ngx_http_comms_call_safe(ngx_comms_request_t *rq);
 static ngx_http_comms_call_t *ngx_http_comms_call_create(
     ngx_comms_flow_t *f, ngx_http_comms_provider_t *provider,
@@ -145,14 +154,29 @@ ngx_comms_flow_call(ngx_comms_flow_t *f, ngx_str_t *provider,
                                    "no location for provider", provider);
     }
 
+    if ((rq->mail != NULL) != (p->relay != NULL)) {
+        return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEAD,
+                                   "location of another protocol for "
+                                   "provider", provider);
+    }
+
     if (!ngx_http_comms_call_safe(rq)) {
         return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEAD,
                                    "unsafe path of a provider call", NULL);
     }
 
-    call = ngx_http_comms_call_create(f, p, rq);
+    if (rq->mail != NULL) {
+        call = ngx_http_comms_call_mail(f, p, rq);
 
-    if (call == NULL || ngx_http_comms_call_issue(call) != NGX_OK) {
+    } else {
+        call = ngx_http_comms_call_create(f, p, rq);
+
+        if (call != NULL && ngx_http_comms_call_issue(call) != NGX_OK) {
+            call = NULL;
+        }
+    }
+
+    if (call == NULL) {
         return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_RETRY,
                                    "provider call could not be made", NULL);
     }
@@ -234,17 +258,86 @@ ngx_http_comms_call_safe(ngx_comms_request_t *rq)
 }
 
 
+/* the request lives in the flow's pool, which the answer holds */
+
+static ngx_http_comms_call_t *
+ngx_http_comms_call_mail(ngx_comms_flow_t *f,
+    ngx_http_comms_provider_t *provider, ngx_comms_request_t *rq)
+{
+    ngx_http_comms_call_t  *call;
+
+    call = ngx_http_comms_call_allocate(f);
+
+    if (call == NULL || provider->loop == NULL) {
+        return NULL;
+    }
+
+    call->mail = ngx_comms_curl_mail(provider->loop, provider->relay, rq,
+                                     ngx_http_comms_call_mailed, call);
+
+    return call->mail ? call : NULL;
+}
+
+
+static void
+ngx_http_comms_call_mailed(void *data, ngx_comms_answer_t *an)
+{
+    ngx_http_comms_call_t *call = data;
+
+    ngx_comms_flow_t  *f;
+
+    f = call->flow;
+
+    call->mail = NULL;
+    call->flow = NULL;
+    call->job->call = NULL;
+
+    if (f->seq == call->seq) {
+        *call->answer = *an;
+
+        if (an->body.len != 0) {
+            call->answer->body.data = ngx_pstrdup(f->pool, &an->body);
+
+            if (call->answer->body.data == NULL) {
+                call->answer->body.len = 0;
+            }
+        }
+    }
+
+    (void) ngx_comms_flow_answer(f, call->seq, NGX_OK);
+}
+
+
 static ngx_http_comms_call_t *
 ngx_http_comms_call_create(ngx_comms_flow_t *f,
     ngx_http_comms_provider_t *provider, ngx_comms_request_t *rq)
 {
     ngx_pool_t             *pool;
-    ngx_comms_answer_t     *an;
     ngx_http_comms_call_t  *call;
 
     pool = f->job->request->pool;
 
-    call = ngx_pcalloc(pool, sizeof(ngx_http_comms_call_t));
+    call = ngx_http_comms_call_allocate(f);
+
+    if (call == NULL
+        || ngx_http_comms_call_line(call, pool, provider, rq) != NGX_OK
+        || ngx_http_comms_call_headers(call, pool, &rq->headers) != NGX_OK
+        || ngx_http_comms_call_body(call, pool, &rq->body) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return call;
+}
+
+
+static ngx_http_comms_call_t *
+ngx_http_comms_call_allocate(ngx_comms_flow_t *f)
+{
+    ngx_comms_answer_t     *an;
+    ngx_http_comms_call_t  *call;
+
+    call = ngx_pcalloc(f->job->request->pool, sizeof(ngx_http_comms_call_t));
     an = ngx_pcalloc(f->pool, sizeof(ngx_comms_answer_t));
 
     if (call == NULL || an == NULL) {
@@ -259,13 +352,6 @@ ngx_http_comms_call_create(ngx_comms_flow_t *f,
     call->job = f->job;
     call->flow = f;
     call->answer = an;
-
-    if (ngx_http_comms_call_line(call, pool, provider, rq) != NGX_OK
-        || ngx_http_comms_call_headers(call, pool, &rq->headers) != NGX_OK
-        || ngx_http_comms_call_body(call, pool, &rq->body) != NGX_OK)
-    {
-        return NULL;
-    }
 
     return call;
 }
@@ -544,6 +630,11 @@ ngx_http_comms_call_abort(ngx_http_comms_call_t *call)
     }
 
     call->flow = NULL;
+
+    if (call->mail != NULL) {
+        ngx_comms_curl_mail_end(call->mail);
+        call->mail = NULL;
+    }
 
     if (f->seq == call->seq) {
         call->answer->failure = "job was terminated";

@@ -17,6 +17,7 @@
 #include <job/ngx_comms_steps.h>
 #include <bus/ngx_comms_bus.h>
 #include <guard/ngx_comms_zone.h>
+#include <curl/ngx_comms_curl_mail.h>
 
 
 /*
@@ -33,10 +34,12 @@ typedef struct {
 
 /* a location marked by "comms_provider" */
 typedef struct {
-    ngx_str_t              name;         /* projects refer to it */
-    ngx_str_t              protocol;     /* "twilio", "openai", ... */
-    ngx_str_t              uri;          /* ends in "/" */
-    ngx_msec_t             timeout;      /* connect + send + read */
+    ngx_str_t                name;       /* projects refer to it */
+    ngx_str_t                protocol;   /* "twilio", "openai", ... */
+    ngx_str_t                uri;        /* ends in "/" */
+    ngx_msec_t               timeout;    /* connect + send + read */
+    ngx_comms_curl_relay_t  *relay;      /* "comms_smtp"; NULL: HTTP */
+    ngx_comms_curl_loop_t   *loop;       /* of the worker, for the relay */
 } ngx_http_comms_provider_t;
 
 

@@ -21,6 +21,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_thread_pool.h>
 #include <jansson.h>
 #include <base/ngx_comms_op.h>
 

@@ -172,7 +172,9 @@ export class World {
         w.sendgrid = await sendgrid.start({ keys: [MAIL_KEY] });
 
         try {
-            const { between = (name, url) => url } = options;
+            const { between = (name, url) => url,
+                prepare = () => ({}) } = options;
+            const more = await prepare(w);
 
             w.nginx = await Nginx.start({
                 projects: { acme: project({
@@ -183,6 +185,7 @@ export class World {
                 secrets: secrets(options.secrets),
                 paths: options.paths,
                 ...options.nginx,
+                ...more,
                 upstreams: {
                     openai: await between('openai', w.ai.url),
                     twilio: await between('twilio', w.twilio.url),
@@ -348,7 +351,7 @@ export class World {
 
     async close() {
         await this.nginx?.stop();
-        await Promise.all([this.ai, this.twilio, this.sendgrid]
+        await Promise.all([this.ai, this.twilio, this.sendgrid, this.relay]
             .map((s) => s?.close()));
     }
 
