@@ -109,9 +109,12 @@ struct ngx_comms_bus_s {
      * in   {}
      * out  {"queues": {name: {"ready", "in_flight", "delayed", "dead",
      *       "oldest_ready_age" (ms since the oldest one became visible, 0
-     *       when none)}}}; a queue with nothing in it may be left out
+     *       when none; only with "ages")}}}; a queue with nothing in it may
+     *       be left out
      */
     ngx_comms_bus_op_pt   depths;
+
+    ngx_uint_t            ages;       /* depths knows "oldest_ready_age" */
 
     ngx_int_t           (*init_process)(ngx_comms_bus_t *bus,
                              ngx_cycle_t *cycle);

@@ -57,6 +57,7 @@ ngx_comms_bus_sqlite(ngx_conf_t *cf, ngx_comms_sqlite_t *db)
     bus->give_back = ngx_comms_bus_sqlite_op_give_back;
     bus->bury = ngx_comms_bus_sqlite_op_bury;
     bus->depths = ngx_comms_bus_sqlite_op_depths;
+    bus->ages = 1;
     bus->init_process = ngx_comms_bus_sqlite_init_process;
     bus->exit_process = ngx_comms_bus_sqlite_exit_process;
 

@@ -4,7 +4,8 @@
  *
  * The metrics as Prometheus text, format 0.0.4: for each metric its HELP and
  * TYPE lines, then its samples.  Every name starts with "comms_".  Metrics of
- * a backend that did not answer are left out, and "comms_store_up" is 0.
+ * a backend that did not answer are left out, and "comms_store_up" is 0; so
+ * are ages where the bus knows none.
  */
 
 
@@ -27,7 +28,7 @@ static void ngx_http_comms_metrics_figures(ngx_array_t *text,
 
 ngx_int_t
 ngx_http_comms_metrics(ngx_pool_t *pool, ngx_comms_zone_t *zone,
-    json_t *queues, json_t *figures, ngx_str_t *text)
+    json_t *queues, json_t *figures, json_t *journal, ngx_str_t *text)
 {
     ngx_array_t  bytes;
 
@@ -49,6 +50,14 @@ ngx_http_comms_metrics(ngx_pool_t *pool, ngx_comms_zone_t *zone,
 
     if (figures != NULL) {
         ngx_http_comms_metrics_figures(&bytes, figures);
+    }
+
+    if (journal != NULL) {
+        ngx_http_comms_metric_head(&bytes, "journal_messages",
+                                   "Messages kept until the store answers.",
+                                   "gauge");
+        ngx_http_comms_metric(&bytes, "comms_journal_messages %L\n",
+                              (int64_t) json_integer_value(journal));
     }
 
     /* a line that found no memory left the array without elements */
@@ -156,16 +165,28 @@ ngx_http_comms_metrics_queues(ngx_array_t *text, json_t *queues)
 static void
 ngx_http_comms_metrics_ages(ngx_array_t *text, json_t *queues)
 {
-    json_t      *depths;
+    json_t      *depths, *age;
     int64_t      ms;
+    ngx_uint_t   any;
     const char  *queue;
 
-    ngx_http_comms_metric_head(text, "queue_oldest_ready_age_seconds",
-                               "How long the oldest ready message waits.",
-                               "gauge");
+    any = 0;
 
     json_object_foreach(queues, queue, depths) {
-        ms = json_integer_value(json_object_get(depths, "oldest_ready_age"));
+        age = json_object_get(depths, "oldest_ready_age");
+
+        if (age == NULL) {
+            continue;
+        }
+
+        if (!any) {
+            any = 1;
+            ngx_http_comms_metric_head(text, "queue_oldest_ready_age_seconds",
+                                    "How long the oldest ready message waits.",
+                                    "gauge");
+        }
+
+        ms = json_integer_value(age);
 
         ngx_http_comms_metric(text,
              "comms_queue_oldest_ready_age_seconds{queue=\"%s\"} %L.%03L\n",

@@ -6,7 +6,7 @@
  *
  * It asks the bus for depths, then the store for figures.  When they do not
  * answer it says so and shows what the zone knows: a monitor must still see
- * the counters while the store is gone.
+ * the counters while the store is gone, and what waits in the journal.
  */
 
 
@@ -27,12 +27,16 @@ typedef struct {
     json_t                   *queues;      /* NULL: not known; owned by the
                                               request's pool, as figures */
     json_t                   *figures;
+    json_t                   *journal;     /* known without the store */
 } ngx_http_comms_status_t;
 
 
 static void ngx_http_comms_status_depths(ngx_http_request_t *r, void *data,
     ngx_int_t rc, json_t *answer);
-static ngx_int_t ngx_http_comms_status_empty(json_t *queues);
+static ngx_int_t ngx_http_comms_status_queues(ngx_http_request_t *r,
+    ngx_http_comms_status_t *st, json_t *queues);
+static ngx_int_t ngx_http_comms_status_empty(json_t *queues,
+    ngx_uint_t ages);
 static void ngx_http_comms_status_figures(ngx_http_request_t *r, void *data,
     ngx_int_t rc, json_t *answer);
 static void ngx_http_comms_status_answer(ngx_http_request_t *r,
@@ -142,19 +146,12 @@ ngx_http_comms_status_depths(ngx_http_request_t *r, void *data, ngx_int_t rc,
 
     queues = json_object_get(answer, "queues");
 
-    if (rc != NGX_OK || queues == NULL) {
-        ngx_http_comms_status_answer(r, st);
-        return;
-    }
-
-    if (ngx_http_comms_status_empty(queues) != NGX_OK
-        || ngx_http_comms_keep_json(r, json_incref(queues)) != NGX_OK)
+    if (rc == NGX_OK && queues != NULL
+        && ngx_http_comms_status_queues(r, st, queues) != NGX_OK)
     {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
-
-    st->queues = queues;
 
     op = ngx_http_comms_await_op(st->await, NGX_HTTP_COMMS_STATUS_TIMEOUT,
                                  ngx_http_comms_status_figures);
@@ -168,10 +165,26 @@ ngx_http_comms_status_depths(ngx_http_request_t *r, void *data, ngx_int_t rc,
 }
 
 
+static ngx_int_t
+ngx_http_comms_status_queues(ngx_http_request_t *r,
+    ngx_http_comms_status_t *st, json_t *queues)
+{
+    if (ngx_http_comms_status_empty(queues, st->engine->bus->ages) != NGX_OK
+        || ngx_http_comms_keep_json(r, json_incref(queues)) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    st->queues = queues;
+
+    return NGX_OK;
+}
+
+
 /* a bus need not know queues that hold nothing; the page shows all */
 
 static ngx_int_t
-ngx_http_comms_status_empty(json_t *queues)
+ngx_http_comms_status_empty(json_t *queues, ngx_uint_t ages)
 {
     json_t                     *depths;
     ngx_comms_flow_of_queue_t  *flow;
@@ -182,9 +195,10 @@ ngx_http_comms_status_empty(json_t *queues)
             continue;
         }
 
-        depths = json_pack("{s:i, s:i, s:i, s:i, s:i}", "ready", 0,
+        depths = json_pack("{s:i, s:i, s:i, s:i, s:o*}", "ready", 0,
                            "in_flight", 0, "delayed", 0, "dead", 0,
-                           "oldest_ready_age", 0);
+                           "oldest_ready_age",
+                           ages ? json_integer(0) : NULL);
 
         if (json_object_set_new(queues, (char *) flow->queue.data, depths)
             != 0)
@@ -203,14 +217,15 @@ ngx_http_comms_status_figures(ngx_http_request_t *r, void *data, ngx_int_t rc,
 {
     ngx_http_comms_status_t *st = data;
 
-    if (rc == NGX_OK && answer != NULL) {
+    if (answer != NULL) {
 
         if (ngx_http_comms_keep_json(r, json_incref(answer)) != NGX_OK) {
             ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
             return;
         }
 
-        st->figures = answer;
+        st->figures = (rc == NGX_OK) ? answer : NULL;
+        st->journal = json_object_get(answer, "journal");
     }
 
     ngx_http_comms_status_answer(r, st);
@@ -245,7 +260,7 @@ ngx_http_comms_status_answer(ngx_http_request_t *r,
     }
 
     if (ngx_http_comms_metrics(r->pool, st->engine->zone, st->queues,
-                               st->figures, &text)
+                               st->figures, st->journal, &text)
         != NGX_OK)
     {
         goto failed;
@@ -267,11 +282,17 @@ failed:
 static json_t *
 ngx_http_comms_status_json(ngx_http_comms_status_t *st)
 {
+    json_t              *figures;
     ngx_comms_engine_t  *engine;
 
     engine = st->engine;
+    figures = json_incref(st->figures);
 
-    return json_pack("{s:s, s:I, s:I, s:s%, s:s%, s:O?, s:O?, s:I, s:o, s:o}",
+    if (figures == NULL && st->journal != NULL) {
+        figures = json_pack("{s:O}", "journal", st->journal);
+    }
+
+    return json_pack("{s:s, s:I, s:I, s:s%, s:s%, s:O?, s:o?, s:I, s:o, s:o}",
                      "version", NGX_HTTP_COMMS_VERSION,
                      "uptime", (json_int_t) (ngx_time()
                                              - ngx_http_comms_started),
@@ -287,7 +308,7 @@ ngx_http_comms_status_json(ngx_http_comms_status_t *st)
                      st->queues ? engine->bus->name.len
                                 : sizeof("unavailable") - 1,
                      "queues", st->queues,
-                     "figures", st->figures,
+                     "figures", figures,
                      "leases",
                      (json_int_t) ngx_comms_lease_count(engine->zone),
                      "gauges", ngx_http_comms_status_gauges(engine->zone),

@@ -94,6 +94,14 @@ for (const layout of LAYOUTS) {
                 }
 
                 assert.equal(w.received('sms').length, 1);
+
+                /* the status page says what waits */
+                const page = (await w.call('GET', '/comms-status')).json;
+
+                assert.equal(page.store, 'unavailable');
+                assert.deepEqual(page.figures, { journal: 3 });
+                assert.match((await w.call('GET', '/metrics')).body,
+                    /^comms_store_up 0$[^]*^comms_journal_messages 3$/m);
                 w.front.away = false;
                 await until(() => w.received('sms').length >= 2, 60_000,
                     'the answer');

@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 
 import { replyTo } from '../standins/sendgrid.mjs';
-import { until } from '../lib/world.mjs';
+import { request, until } from '../lib/world.mjs';
 import { LAYOUTS, cloud, idle } from './cloud.mjs';
 import { agree } from './reader.mjs';
 
@@ -38,5 +38,43 @@ for (const layout of LAYOUTS) {
             assert.equal(w.twilio.messages.length, 3);
             assert.equal(w.sendgrid.mails.length, 2);
             await agree(w, layout, [begun.thread_id]);
+
+            /* SQS does not tell how old its messages are: neither do we */
+            const { queues } = (await w.call('GET', '/comms-status')).json;
+
+            assert.deepEqual(Object.keys(queues.sms).sort(),
+                ['dead', 'delayed', 'in_flight', 'ready']);
+            assert.doesNotMatch(JSON.stringify(queues), /oldest_ready_age/);
+            assert.doesNotMatch((await w.call('GET', '/metrics')).body,
+                /oldest_ready_age/);
         });
 }
+
+
+cloud('a start that the topic cannot carry is refused whole', {}, async (w) => {
+    /* what a topic takes, less the messages that go along */
+    const fill = (n) => request({ project_data: { note: 'x'.repeat(n) } });
+    const document = fill(260_000);
+    const refused = await w.initiate(document);
+
+    assert.equal(refused.status, 413);
+    assert.equal(refused.json.error_code, 'PAYLOAD_TOO_LARGE');
+    assert.equal(refused.json.request_id, document.request_data.request_id);
+
+    /* nothing was kept: no thread, no queue entry, no item of any table */
+    assert.deepEqual((await w.call('GET',
+        '/conversations?company_id=ci-aaa-001')).json.conversations, []);
+    assert.deepEqual(w.front.seen.filter(({ operation }) =>
+        /^(PutItem|UpdateItem|SendMessage|Publish)$/.test(operation)), []);
+
+    /* the request_id is free */
+    document.project_data.note = 'short';
+    assert.equal((await w.initiate(document)).status, 202);
+
+    /* and the largest that is taken does pass the topic */
+    const large = await w.initiate(request({ project_data:
+        { note: 'é'.repeat(97_000) } }));
+
+    assert.equal(large.status, 202, large.body);
+    await w.sentOn(large.json.thread_id, large.json.channels);
+});
