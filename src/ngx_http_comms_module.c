@@ -13,6 +13,7 @@
 #include <ngx_http_comms_conf.h>
 #include <http/ngx_http_comms_status.h>
 #include <http/ngx_http_comms_wait.h>
+#include <project/ngx_comms_project_aws.h>
 
 
 static ngx_int_t ngx_http_comms_init_module(ngx_cycle_t *cycle);
@@ -377,6 +378,14 @@ ngx_http_comms_init_backends(ngx_cycle_t *cycle,
                       "comms projects are %V", &engine->projects->name);
         ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
                       "comms secrets are %V", &engine->secrets->name);
+    }
+
+    if (ngx_worker == 0 && mcf->aws.uses[NGX_HTTP_COMMS_AWS_PROJECTS]) {
+        ngx_comms_projects_dynamodb_check(engine->projects);
+    }
+
+    if (ngx_worker == 0 && mcf->aws.uses[NGX_HTTP_COMMS_AWS_SECRETS]) {
+        ngx_comms_secrets_aws_check(engine->secrets);
     }
 
     return NGX_OK;

@@ -86,6 +86,10 @@ struct ngx_comms_bus_aws_s {
     json_t                      *depths;     /* last answer */
     ngx_msec_t                   depths_at;
 
+    ngx_uint_t                   checking;   /* answers that the check at
+                                                start waits for */
+    ngx_uint_t                   missing;
+
     unsigned                     open:1;     /* between init and exit */
 };
 
@@ -101,6 +105,7 @@ struct ngx_comms_bus_aws_queue_s {
     ngx_uint_t                   dead;       /* it holds dead letters */
     ngx_msec_t                   retry;      /* not asked for again before */
     ngx_uint_t                   refused;
+    ngx_uint_t                   checked;    /* by the check at start */
 };
 
 

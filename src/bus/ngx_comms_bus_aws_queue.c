@@ -35,6 +35,8 @@ static void ngx_comms_bus_aws_wake(ngx_comms_bus_aws_queue_t *queue,
     ngx_int_t rc);
 static size_t ngx_comms_bus_aws_name(ngx_comms_bus_aws_t *ba,
     ngx_comms_bus_aws_queue_t *queue, u_char *buf, size_t size);
+static void ngx_comms_bus_aws_checked(ngx_comms_bus_aws_t *ba,
+    ngx_int_t rc);
 static void ngx_comms_bus_aws_topic_known(ngx_comms_bus_aws_task_t *task,
     ngx_int_t rc, json_t *answer);
 
@@ -198,6 +200,11 @@ ngx_comms_bus_aws_url_known(ngx_comms_bus_aws_task_t *task, ngx_int_t rc,
         rc = NGX_ERROR;
     }
 
+    if (queue->checked) {
+        queue->checked = 0;
+        ngx_comms_bus_aws_checked(task->bus, rc);
+    }
+
     ngx_comms_bus_aws_wake(queue, rc);
     ngx_comms_bus_aws_end(task, rc, NULL);
 }
@@ -327,6 +334,9 @@ ngx_comms_bus_aws_check(ngx_comms_bus_aws_t *ba, ngx_uint_t topic)
         queue = ngx_comms_bus_aws_queue(ba, &names[i], i >= 7);
 
         if (queue != NULL && queue->url == NULL && !queue->asking) {
+            queue->checked = topic;
+            ba->checking += topic;
+
             ngx_comms_bus_aws_url(ba, queue);
         }
     }
@@ -339,6 +349,8 @@ ngx_comms_bus_aws_check(ngx_comms_bus_aws_t *ba, ngx_uint_t topic)
     if (task == NULL) {
         return;
     }
+
+    ba->checking++;
 
     ngx_comms_bus_aws_ask(task, NGX_COMMS_AWS_SNS, "GetTopicAttributes",
                           json_pack("{s:s%}", "TopicArn", ba->topic.data,
@@ -374,5 +386,24 @@ ngx_comms_bus_aws_topic_known(ngx_comms_bus_aws_task_t *task, ngx_int_t rc,
                       " sns:Publish on it", &ba->topic, &code);
     }
 
+    ngx_comms_bus_aws_checked(ba, rc);
     ngx_comms_bus_aws_end(task, rc, NULL);
+}
+
+
+/* what is missing was logged; if nothing is, the last answer says so */
+
+static void
+ngx_comms_bus_aws_checked(ngx_comms_bus_aws_t *ba, ngx_int_t rc)
+{
+    if (rc != NGX_OK) {
+        ba->missing++;
+    }
+
+    if (--ba->checking == 0 && ba->missing == 0) {
+        ngx_log_error(NGX_LOG_NOTICE, ba->log, 0,
+                      "comms bus is connected: aws, topic \"%V\", queues"
+                      " \"%V*\" and their dead letters",
+                      &ba->topic, &ba->prefix);
+    }
 }

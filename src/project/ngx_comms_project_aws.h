@@ -49,6 +49,14 @@ typedef struct {
 } ngx_comms_secrets_aws_conf_t;
 
 
+/*
+ * The check at start, in one worker process: logs what they are connected to,
+ * or what is missing, soon after.  For those made by the functions below.
+ */
+void ngx_comms_projects_dynamodb_check(ngx_comms_projects_t *projects);
+void ngx_comms_secrets_aws_check(ngx_comms_secrets_t *secrets);
+
+
 /* at configuration time; NULL when out of memory */
 ngx_comms_projects_t *ngx_comms_projects_dynamodb(ngx_conf_t *cf,
     ngx_comms_aws_t *aws, ngx_comms_projects_dynamodb_conf_t *conf);

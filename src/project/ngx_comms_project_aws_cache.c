@@ -193,6 +193,7 @@ ngx_comms_cache_done(ngx_comms_cached_t *entry, ngx_int_t rc, void *value)
 
     if (rc == NGX_OK) {
         entry->value = value;
+        entry->said = 0;
     }
 
     ngx_comms_cache_ready(cache, list);

@@ -60,6 +60,8 @@ struct ngx_comms_cached_s {
     ngx_msec_t                 expires;
     ngx_msec_t                 until;      /* good without a service */
     unsigned                   fetching:1;
+    unsigned                   said:1;     /* what is wrong was logged; for
+                                              the fetcher, until it is well */
     u_char                     key[1];
 };
 

@@ -14,6 +14,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <jansson.h>
+#include <aws/ngx_comms_aws_table.h>
 #include <base/ngx_comms_crypto.h>
 #include <base/ngx_comms_json.h>
 #include <project/ngx_comms_project_aws.h>
@@ -36,6 +37,7 @@ typedef struct {
     ngx_str_t             table;
     ngx_comms_cache_t     projects;  /* by "<company>#<project>" */
     ngx_comms_cache_t     keys;      /* by the digest in hexadecimal */
+    ngx_comms_aws_table_t wanted;    /* of the check at start */
 } ngx_comms_projects_dynamodb_t;
 
 
@@ -47,6 +49,7 @@ typedef struct {
 } ngx_comms_project_fetch_t;
 
 
+static void ngx_comms_projects_dynamodb_checked(void *data, ngx_int_t rc);
 static ngx_int_t ngx_comms_projects_dynamodb_find(
     ngx_comms_projects_t *projects, ngx_str_t *company_id,
     ngx_str_t *project_id, ngx_comms_project_t **project,
@@ -110,6 +113,42 @@ ngx_comms_projects_dynamodb(ngx_conf_t *cf, ngx_comms_aws_t *aws,
     projects->companies = ngx_comms_projects_dynamodb_companies;
 
     return projects;
+}
+
+
+void
+ngx_comms_projects_dynamodb_check(ngx_comms_projects_t *projects)
+{
+    ngx_comms_projects_dynamodb_t  *pd;
+
+    static const ngx_comms_aws_index_t  indexes[] = {
+        { "api-key-sha256-index", "gsi_api_key_sha256", NULL },
+        { NULL, NULL, NULL }
+    };
+
+    pd = projects->data;
+
+    pd->wanted.name = pd->table;
+    pd->wanted.hash = "company_id";
+    pd->wanted.range = "project_id";
+    pd->wanted.indexes = indexes;
+    pd->wanted.setting = "\"table=\" of \"comms_projects\"";
+
+    (void) ngx_comms_aws_table_check(pd->aws, &pd->wanted,
+                                     ngx_comms_projects_dynamodb_checked, pd);
+}
+
+
+static void
+ngx_comms_projects_dynamodb_checked(void *data, ngx_int_t rc)
+{
+    ngx_comms_projects_dynamodb_t *pd = data;
+
+    if (rc == NGX_OK) {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "comms projects are connected: dynamodb, table \"%V\""
+                      " with its index", &pd->table);
+    }
 }
 
 

@@ -46,6 +46,7 @@ typedef struct {
 } ngx_comms_secret_fetch_t;
 
 
+static void ngx_comms_secrets_aws_checked(ngx_comms_op_t *op);
 static ngx_int_t ngx_comms_secrets_aws_get(ngx_comms_secrets_t *secrets,
     ngx_str_t *id, json_t **credentials, ngx_comms_op_t *op);
 static ngx_int_t ngx_comms_secrets_aws_of_provider(
@@ -66,6 +67,8 @@ static void ngx_comms_secrets_aws_listed(ngx_comms_op_t *op);
 static void ngx_comms_secrets_aws_done(ngx_comms_secret_fetch_t *fetch,
     ngx_int_t rc);
 static ngx_int_t ngx_comms_secrets_aws_refused(ngx_comms_op_t *op);
+static void ngx_comms_secrets_aws_say(ngx_comms_secret_fetch_t *fetch,
+    ngx_str_t *code);
 static json_t *ngx_comms_secrets_aws_read(ngx_comms_secret_fetch_t *fetch,
     json_t *answer);
 static const char *ngx_comms_secrets_aws_wrong(json_t *credentials,
@@ -119,6 +122,56 @@ ngx_comms_secrets_aws(ngx_conf_t *cf, ngx_comms_aws_t *aws,
     secrets->of_provider = ngx_comms_secrets_aws_of_provider;
 
     return secrets;
+}
+
+
+/* a list, and one of what is on it: both permissions are needed */
+
+void
+ngx_comms_secrets_aws_check(ngx_comms_secrets_t *secrets)
+{
+    void                     *ids;
+    ngx_comms_op_t           *op;
+    ngx_comms_secrets_aws_t  *sa;
+
+    sa = secrets->data;
+
+    op = ngx_comms_op_create(ngx_comms_secrets_aws_checked, sa, 0);
+
+    if (op != NULL
+        && ngx_comms_cache_get(&sa->cache, &ngx_comms_secrets_aws_all, op,
+                               &ids)
+           != NGX_AGAIN)
+    {
+        ngx_comms_op_finish(op, NGX_OK, NULL);
+    }
+}
+
+
+static void
+ngx_comms_secrets_aws_checked(ngx_comms_op_t *op)
+{
+    void                     *ids;
+    ngx_str_t                 first;
+    ngx_comms_secrets_aws_t  *sa;
+
+    sa = op->data;
+
+    if (ngx_comms_cache_get(&sa->cache, &ngx_comms_secrets_aws_all, NULL,
+                            &ids)
+        != NGX_OK)
+    {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "comms secrets are connected: aws, %uz secrets \"%V*\"",
+                  json_array_size(ids), &sa->prefix);
+
+    if (json_array_size(ids) != 0) {
+        first = ngx_comms_json_view(json_array_get(ids, 0));
+        ngx_comms_cache_want(&sa->cache, &first);
+    }
 }
 
 
@@ -455,7 +508,7 @@ ngx_comms_secrets_aws_done(ngx_comms_secret_fetch_t *fetch, ngx_int_t rc)
 }
 
 
-/* what a failure means; the client has logged it unless it is an unknown id */
+/* what a failure means */
 
 static ngx_int_t
 ngx_comms_secrets_aws_refused(ngx_comms_op_t *op)
@@ -471,9 +524,10 @@ ngx_comms_secrets_aws_refused(ngx_comms_op_t *op)
 
     code = ngx_comms_json_view(json_object_get(op->answer, "code"));
 
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "the secret \"%V%V\" could not be read: %V",
-                  &fetch->secrets->prefix, &fetch->entry->node.str, &code);
+    if (!fetch->entry->said) {
+        fetch->entry->said = 1;
+        ngx_comms_secrets_aws_say(fetch, &code);
+    }
 
     if (code.len == sizeof("ResourceNotFoundException") - 1
         && ngx_strncmp(code.data, "ResourceNotFoundException", code.len) == 0)
@@ -482,6 +536,38 @@ ngx_comms_secrets_aws_refused(ngx_comms_op_t *op)
     }
 
     return NGX_ERROR;
+}
+
+
+static void
+ngx_comms_secrets_aws_say(ngx_comms_secret_fetch_t *fetch, ngx_str_t *code)
+{
+    ngx_str_t   *id;
+    const char  *advice;
+
+    id = &fetch->entry->node.str;
+
+    if (id->data[0] == '/') {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "the secrets \"%V*\" could not be listed (%V): the"
+                      " credentials must allow secretsmanager:ListSecrets",
+                      &fetch->secrets->prefix, code);
+        return;
+    }
+
+    advice = "";
+
+    if (code->len >= sizeof("AccessDenied") - 1
+        && ngx_strncmp(code->data, "AccessDenied", sizeof("AccessDenied") - 1)
+           == 0)
+    {
+        advice = ": the credentials must allow secretsmanager:GetSecretValue"
+                 " on it";
+    }
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "the secret \"%V%V\" could not be read (%V)%s",
+                  &fetch->secrets->prefix, id, code, advice);
 }
 
 

@@ -344,6 +344,10 @@ static ngx_int_t
 ngx_comms_store_dynamodb_init_process(ngx_comms_store_t *store,
     ngx_cycle_t *cycle)
 {
+    if (ngx_worker == 0) {
+        ngx_comms_dynamodb_check(store->data);
+    }
+
     return ngx_comms_dynamodb_sweep_init(store->data, cycle);
 }
 

@@ -173,6 +173,13 @@ ngx_comms_store_dynamodb_lock(ngx_conf_t *cf, ngx_comms_store_t *store,
 }
 
 
+ngx_comms_dynamodb_table_t *
+ngx_comms_dynamodb_lock_table(ngx_comms_dynamodb_t *db)
+{
+    return (db->lock != NULL) ? &db->lock->table : NULL;
+}
+
+
 static void
 ngx_comms_store_dynamodb_lock_start(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)

@@ -91,6 +91,14 @@ struct ngx_comms_dynamodb_task_s {
 };
 
 
+/* ngx_comms_store_dynamodb_check.c: logs what is there, or what is missing */
+void ngx_comms_dynamodb_check(ngx_comms_dynamodb_t *db);
+
+/* the table of the locks; NULL: there are none */
+ngx_comms_dynamodb_table_t *ngx_comms_dynamodb_lock_table(
+    ngx_comms_dynamodb_t *db);
+
+
 /* the first step is taken on the next turn of the event loop */
 void ngx_comms_dynamodb_start(ngx_comms_dynamodb_t *db, json_t *in,
     ngx_comms_op_t *op, ngx_comms_dynamodb_step_pt first);

@@ -10,7 +10,9 @@
  *
  * w is the world by way of the first machine, w.machines has all of them.
  * "queues" has the visibility of queues by name, in seconds; "faults" is what
- * the front does from the first request on.
+ * the front does from the first request on.  "tables" are further names of
+ * tables, "change" makes other definitions of them, "kept" is where projects
+ * and credentials are, and "prepare" is done before nginx starts.
  */
 
 import assert from 'node:assert/strict';
@@ -32,7 +34,8 @@ const TERMS = {
 /* what an nginx is told of them */
 export function backends(emulators, { layout, more = '', topic = TOPIC,
     bus = `aws topic=${topic} queue_prefix=${PREFIX}`,
-    journal = 'journal.db' }) {
+    journal = 'journal.db', kept = `comms_projects projects;
+    comms_secrets secrets.json;` }) {
     const { url } = emulators.front;
 
     return `comms_aws region=${ENVIRONMENT.AWS_REGION} endpoint=${url};
@@ -42,22 +45,22 @@ export function backends(emulators, { layout, more = '', topic = TOPIC,
         lock_table=${emulators.names.locks};
     comms_bus ${bus};
     ${journal ? `comms_journal ${journal};` : ''}
-    comms_projects projects;
-    comms_secrets secrets.json;
+    ${kept}
     ${more}`;
 }
 
 
 export async function make({ layout = 'single', machines = 1, more, topic,
-    queues, faults = [], ...options }) {
+    queues, faults = [], tables, change, kept, prepare, ...options }) {
     const emulators = await Emulators.start({ generous: false, queues });
     let w;
 
     try {
-        await emulators.makeTables(layout);
+        await emulators.makeTables(layout, tables, change);
+        await prepare?.(emulators);
         faults.forEach((fault) => emulators.front.fault(fault));
         w = await World.make({ ...options, nginx: { ...TERMS,
-            backends: backends(emulators, { layout, more, topic }),
+            backends: backends(emulators, { layout, more, topic, kept }),
             env: ENVIRONMENT, ...options.nginx } });
         w.machines = [w];
 

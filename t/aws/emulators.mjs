@@ -60,10 +60,10 @@ export class Emulators {
             `http://127.0.0.1:${this.tables.address().port}` };
     }
 
-    async makeTables(layout) {
+    async makeTables(layout, names = {}, change = undefined) {
         this.names = { table: 'comms-threads', inbound: 'comms-inbound',
-            consent: 'comms-consent', locks: 'comms-locks' };
-        await createTables(this.options, layout, this.names);
+            consent: 'comms-consent', locks: 'comms-locks', ...names };
+        await createTables(this.options, layout, this.names, change);
     }
 
     /* how many messages each queue has, those of the dead letters too */
@@ -96,6 +96,16 @@ export class Emulators {
             queue: `${PREFIX}${name}`, attributes: {
                 RawMessageDelivery: 'true',
                 FilterPolicy: JSON.stringify({ channel: [name] }) } });
+    }
+
+    /* as if nobody had made it */
+    drop(name) {
+        const { url } = this.queues.inspectQueue(PREFIX + name);
+
+        return fetch(`http://127.0.0.1:${this.queues.port}`, { method: 'POST',
+            headers: { 'X-Amz-Target': 'AmazonSQS.DeleteQueue',
+                'Content-Type': 'application/x-amz-json-1.0' },
+            body: JSON.stringify({ QueueUrl: url }) });
     }
 
     generous(operation, body) {

@@ -69,7 +69,10 @@ function table(name, key, indices) {
 }
 
 
-/* what CreateTable takes; "names": {table, inbound, consent, effects?} */
+/*
+ * What CreateTable takes; "names": {table, inbound, consent, effects?,
+ * locks?, projects?}.
+ */
 export function tables(layout, names) {
     const { key, indices } = LAYOUTS[layout];
     const plain = ['item_key', 'sort_key'];
@@ -80,15 +83,20 @@ export function tables(layout, names) {
         table(names.consent, plain, {}),
         ...(names.effects ? [table(names.effects, plain, {})] : []),
         table(names.locks ?? 'comms-locks', plain, {}),
+        ...(names.projects ? [table(names.projects,
+            ['company_id', 'project_id'],
+            { 'api-key-sha256-index': ['gsi_api_key_sha256'] })] : []),
     ];
 }
 
 
-export async function createTables(options, layout, names) {
+/* "change" makes other definitions of them: something is missing there */
+export async function createTables(options, layout, names,
+    change = (definitions) => definitions) {
     const client = new DynamoDBClient(options);
 
     try {
-        for (const one of tables(layout, names)) {
+        for (const one of change(tables(layout, names))) {
             await client.send(new CreateTableCommand(one));
             await waitUntilTableExists({ client, maxWaitTime: 60,
                 minDelay: 1, maxDelay: 1 }, { TableName: one.TableName });

@@ -235,9 +235,11 @@ describe('the policy', () => {
     const made = stack({ Layout: 'single', Kind: 'standard' });
     const bus = calls('src/bus', /NGX_COMMS_AWS_SQS,\s*"(\w+)"/g);
     const topic = calls('src/bus', /NGX_COMMS_AWS_SNS,\s*"(\w+)"/g);
-    const store = calls('src/store', /_dynamodb_call\(t, "(\w+)"/g);
-    const projects = calls('src/project',
-        /_projects_dynamodb_ask\(\w+, "(\w+)"/g);
+    const looks = calls('src/aws', /NGX_COMMS_AWS_DYNAMODB,\s*"(\w+)"/g);
+    const store = new Set([...looks,
+        ...calls('src/store', /_dynamodb_call\(t, "(\w+)"/g)]);
+    const projects = new Set([...looks, ...calls('src/project',
+        /_projects_dynamodb_ask\(\w+, "(\w+)"/g)]);
     const secrets = calls('src/project', /_secrets_aws_ask\(\w+,\s*"(\w+)"/g);
     const actions = (service, names) => [...new Set([...names].map((name) =>
         `${service}:${ALLOWED_BY[name] ?? name}`))].sort();
