@@ -549,7 +549,7 @@ static ngx_int_t
 ngx_comms_status_ledger_done(ngx_comms_flow_t *f)
 {
     size_t               i;
-    json_t              *entry;
+    json_t              *entry, *proof;
     ngx_comms_thread_t  *t;
 
     t = f->ctx;
@@ -559,15 +559,15 @@ ngx_comms_status_ledger_done(ngx_comms_flow_t *f)
                                    "store could not be read", NULL);
     }
 
+    proof = ngx_comms_status_proof(t->event);
+
     json_array_foreach(json_object_get(f->answer, "entries"), i, entry) {
-        if (json_equal(json_object_get(entry, "proof"),
-                       ngx_comms_status_proof(t->event))
-            && json_is_true(json_object_get(entry, "opted_out"))
-               == (ngx_comms_status_word(t->event) == 1))
-        {
+        if (json_equal(json_object_get(entry, "proof"), proof)) {
             ngx_str_null(&t->person);
         }
     }
+
+    json_decref(proof);
 
     return NGX_OK;
 }
@@ -591,7 +591,7 @@ ngx_comms_status_consent(ngx_comms_flow_t *f)
         return NGX_AGAIN;
     }
 
-    in = json_pack("{s:s%, s:s%, s:b, s:s, s:O}",
+    in = json_pack("{s:s%, s:s%, s:b, s:s, s:o}",
                    "company_id", t->company_id.data, t->company_id.len,
                    "person_address", t->person.data, t->person.len,
                    "opted_out", (int) word, "source", "provider",
@@ -642,17 +642,19 @@ ngx_comms_status_word(json_t *event)
 }
 
 
-/* borrowed */
+/* new; the report's own id tells two of the same words apart */
 
 static json_t *
 ngx_comms_status_proof(json_t *event)
 {
-    json_t  *proof;
+    ngx_str_t  proof, id;
 
-    proof = json_object_get(event, "proof");
+    (void) ngx_comms_json_str(event, "proof", &proof);
+    (void) ngx_comms_json_str(event, "dedupe_id", &id);
 
-    return json_is_string(proof) ? proof
-                                 : json_object_get(event, "dedupe_id");
+    return json_sprintf("%.*s%s%.*s", (int) proof.len, (char *) proof.data,
+                        proof.len ? ", " : "", (int) id.len,
+                        (char *) id.data);
 }
 
 

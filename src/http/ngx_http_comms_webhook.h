@@ -29,6 +29,7 @@ typedef struct {
     json_t                   *names;        /* of all that fit */
     json_t                   *events;
     size_t                    next;         /* event to be looked at */
+    ngx_uint_t                batch;        /* reports that are being put */
 } ngx_http_comms_inbound_t;
 
 

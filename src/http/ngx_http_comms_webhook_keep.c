@@ -24,6 +24,10 @@
 #include <base/ngx_comms_json.h>
 
 
+/* reports put at once */
+#define NGX_HTTP_COMMS_WEBHOOK_BATCH  64
+
+
 typedef ngx_int_t (*ngx_http_comms_webhook_event_pt)(ngx_http_request_t *r,
     ngx_http_comms_inbound_t *in, json_t *event);
 
@@ -34,14 +38,27 @@ typedef struct {
 } ngx_http_comms_webhook_kind_t;
 
 
+/* a batch on its way; it outlives a request that goes away */
+typedef struct {
+    ngx_comms_op_t                   *op;     /* of the request */
+    ngx_uint_t                        left;
+    ngx_int_t                         rc;
+} ngx_http_comms_reports_t;
+
+
 static void ngx_http_comms_webhook_next(ngx_http_request_t *r,
     ngx_http_comms_inbound_t *in);
+static ngx_http_comms_webhook_kind_t *ngx_http_comms_webhook_row(
+    json_t *event);
 static ngx_int_t ngx_http_comms_webhook_keep(ngx_http_request_t *r,
     ngx_http_comms_inbound_t *in, json_t *event);
 static void ngx_http_comms_webhook_kept(ngx_http_request_t *r, void *data,
     ngx_int_t rc, json_t *answer);
 static ngx_int_t ngx_http_comms_webhook_put(ngx_http_request_t *r,
     ngx_http_comms_inbound_t *in, json_t *event);
+static json_t *ngx_http_comms_webhook_report(ngx_http_comms_inbound_t *in,
+    json_t *event);
+static void ngx_http_comms_webhook_report_put(ngx_comms_op_t *op);
 static void ngx_http_comms_webhook_was_put(ngx_http_request_t *r, void *data,
     ngx_int_t rc, json_t *answer);
 static json_t *ngx_http_comms_webhook_signed(ngx_http_comms_inbound_t *in,
@@ -100,21 +117,12 @@ ngx_http_comms_webhook_next(ngx_http_request_t *r,
     ngx_http_comms_inbound_t *in)
 {
     json_t                         *event;
-    ngx_str_t                       kind;
     ngx_http_comms_webhook_kind_t  *row;
 
     while (in->next < json_array_size(in->events)) {
         event = json_array_get(in->events, in->next++);
 
-        (void) ngx_comms_json_str(event, "kind", &kind);
-
-        for (row = ngx_http_comms_webhook_kinds; row->keep != NULL; row++) {
-            if (kind.len == row->kind.len
-                && ngx_strncmp(kind.data, row->kind.data, kind.len) == 0)
-            {
-                break;
-            }
-        }
+        row = ngx_http_comms_webhook_row(event);
 
         if (row->keep == NULL) {
             ngx_comms_count(in->engine->zone,
@@ -133,6 +141,28 @@ ngx_http_comms_webhook_next(ngx_http_request_t *r,
                               ngx_http_comms_send(r, NGX_HTTP_OK,
                                                   &in->provider->ack_type,
                                                   &in->provider->ack_body));
+}
+
+
+/* the last row where the kind is none that is kept */
+
+static ngx_http_comms_webhook_kind_t *
+ngx_http_comms_webhook_row(json_t *event)
+{
+    ngx_str_t                       kind;
+    ngx_http_comms_webhook_kind_t  *row;
+
+    (void) ngx_comms_json_str(event, "kind", &kind);
+
+    for (row = ngx_http_comms_webhook_kinds; row->keep != NULL; row++) {
+        if (kind.len == row->kind.len
+            && ngx_strncmp(kind.data, row->kind.data, kind.len) == 0)
+        {
+            break;
+        }
+    }
+
+    return row;
 }
 
 
@@ -200,14 +230,97 @@ ngx_http_comms_webhook_kept(ngx_http_request_t *r, void *data, ngx_int_t rc,
 }
 
 
+/*
+ * A webhook may bring thousands of reports.  Those that follow each other are
+ * put a batch at a time: what the backend commits together costs once.
+ */
+
 static ngx_int_t
 ngx_http_comms_webhook_put(ngx_http_request_t *r,
     ngx_http_comms_inbound_t *in, json_t *event)
 {
-    json_t           *document, *signed_event;
-    ngx_str_t         group;
-    ngx_comms_op_t   *op;
-    ngx_comms_bus_t  *bus;
+    json_t                    *documents[NGX_HTTP_COMMS_WEBHOOK_BATCH];
+    ngx_uint_t                 i, n;
+    ngx_comms_op_t            *op, *puts[NGX_HTTP_COMMS_WEBHOOK_BATCH];
+    ngx_http_comms_reports_t  *reports;
+
+    n = 0;
+
+    for ( ;; ) {
+        documents[n] = ngx_http_comms_webhook_report(in, event);
+
+        if (documents[n] == NULL) {
+            goto failed;
+        }
+
+        n++;
+
+        event = json_array_get(in->events, in->next);
+
+        if (n == NGX_HTTP_COMMS_WEBHOOK_BATCH || event == NULL
+            || ngx_http_comms_webhook_row(event)->keep
+               != ngx_http_comms_webhook_put)
+        {
+            break;
+        }
+
+        in->next++;
+    }
+
+    reports = ngx_alloc(sizeof(ngx_http_comms_reports_t), r->connection->log);
+    if (reports == NULL) {
+        goto failed;
+    }
+
+    for (i = 0; i < n; i++) {
+        puts[i] = ngx_comms_op_create(ngx_http_comms_webhook_report_put,
+                                      reports, 0);
+        if (puts[i] == NULL) {
+            goto undo;
+        }
+    }
+
+    op = ngx_http_comms_await_op(in->await, in->engine->op_timeout,
+                                 ngx_http_comms_webhook_was_put);
+    if (op == NULL) {
+        goto undo;
+    }
+
+    in->batch = n;
+
+    reports->op = op;
+    reports->left = n;
+    reports->rc = NGX_OK;
+
+    for (i = 0; i < n; i++) {
+        in->engine->bus->put(in->engine->bus, documents[i], puts[i]);
+    }
+
+    return NGX_OK;
+
+undo:
+
+    while (i-- > 0) {
+        ngx_comms_op_cancel(puts[i]);
+        ngx_comms_op_finish(puts[i], NGX_ERROR, NULL);
+    }
+
+    ngx_free(reports);
+
+failed:
+
+    while (n-- > 0) {
+        json_decref(documents[n]);
+    }
+
+    return NGX_ERROR;
+}
+
+
+static json_t *
+ngx_http_comms_webhook_report(ngx_http_comms_inbound_t *in, json_t *event)
+{
+    ngx_str_t  group;
 
     /* what is said of one message stays in its order where queues have one */
 
@@ -217,28 +330,30 @@ ngx_http_comms_webhook_put(ngx_http_request_t *r,
         (void) ngx_comms_json_str(event, "dedupe_id", &group);
     }
 
-    signed_event = ngx_http_comms_webhook_signed(in, event);
+    return json_pack("{s:s, s:{s:s, s:o}, s:s%, s:O}",
+                     "queue", NGX_COMMS_QUEUE_STATUS,
+                     "body", "kind", "status",
+                     "event", ngx_http_comms_webhook_signed(in, event),
+                     "group", (char *) group.data, group.len,
+                     "dedupe_id", json_object_get(event, "dedupe_id"));
+}
 
-    document = json_pack("{s:s, s:{s:s, s:o}, s:s%, s:O}",
-                         "queue", NGX_COMMS_QUEUE_STATUS,
-                         "body", "kind", "status", "event", signed_event,
-                         "group", group.data, group.len,
-                         "dedupe_id", json_object_get(event, "dedupe_id"));
-    if (document == NULL) {
-        return NGX_ERROR;
+
+/* one of a batch; the request may be gone by then */
+
+static void
+ngx_http_comms_webhook_report_put(ngx_comms_op_t *op)
+{
+    ngx_http_comms_reports_t *reports = op->data;
+
+    if (op->rc != NGX_OK) {
+        reports->rc = NGX_ERROR;
     }
 
-    op = ngx_http_comms_await_op(in->await, in->engine->op_timeout,
-                                 ngx_http_comms_webhook_was_put);
-    if (op == NULL) {
-        json_decref(document);
-        return NGX_ERROR;
+    if (--reports->left == 0) {
+        ngx_comms_op_finish(reports->op, reports->rc, NULL);
+        ngx_free(reports);
     }
-
-    bus = in->engine->bus;
-    bus->put(bus, document, op);
-
-    return NGX_OK;
 }
 
 
@@ -253,7 +368,7 @@ ngx_http_comms_webhook_was_put(ngx_http_request_t *r, void *data,
         return;
     }
 
-    ngx_comms_count(in->engine->zone, NGX_COMMS_COUNT_STATUS, 1);
+    ngx_comms_count(in->engine->zone, NGX_COMMS_COUNT_STATUS, in->batch);
 
     ngx_http_comms_webhook_next(r, in);
 }
