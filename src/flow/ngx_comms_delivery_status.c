@@ -389,7 +389,9 @@ ngx_comms_status_message(ngx_comms_flow_t *f)
 
     *ngx_comms_iso8601(when, at) = '\0';
 
-    return json_pack("{s:s%, s:O, s:s, s:O*, s:O*, s:O*}",
+    /* null takes the reason of an earlier status away */
+
+    return json_pack("{s:s%, s:O, s:s, s:O?, s:O?, s:O*}",
                      "entry_id", t->entry_id.data, t->entry_id.len,
                      "status", json_object_get(t->event, "status"),
                      "status_at", when,

@@ -164,7 +164,8 @@ struct ngx_comms_store_s {
      *       "inbound_done"?: [inbound_ids], "turn_id"?}
      * The status of a message, and of a channel, never moves backwards:
      * NGX_COMMS_STATUS_RANKS.  An update with a lower rank changes neither
-     * status nor reason; its other members are taken.
+     * "status" nor "status_at", "reason" and "reason_code"; its other members
+     * are taken.
      * The reason of a channel's state is kept in "channel_reasons".  An
      * effect that was not intended, or withdrawn, is written down all the
      * same.  A notice (NGX_COMMS_NOTICE_THREAD) goes to all workers.

@@ -286,9 +286,7 @@ ngx_comms_dynamodb_message_set(ngx_comms_dynamodb_task_t *t,
 
     json_object_foreach(message, member, value) {
 
-        if (m->late && (ngx_strcmp(member, "status") == 0
-                        || ngx_strcmp(member, "reason") == 0))
-        {
+        if (m->late && ngx_comms_store_status_member(member)) {
             continue;
         }
 

@@ -26,6 +26,13 @@ static const struct {
 };
 
 
+/* what a status says of itself goes with it */
+
+static const char  *ngx_comms_store_status_members[] = {
+    "status", "status_at", "reason", "reason_code", NULL
+};
+
+
 static ngx_int_t
 ngx_comms_store_status_rank(json_t *status)
 {
@@ -57,6 +64,21 @@ ngx_comms_store_status_may(json_t *from, json_t *to)
 
     return rank == NGX_COMMS_STORE_NO_RANK
            || rank >= ngx_comms_store_status_rank(from);
+}
+
+
+ngx_uint_t
+ngx_comms_store_status_member(const char *member)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; ngx_comms_store_status_members[i] != NULL; i++) {
+        if (ngx_strcmp(member, ngx_comms_store_status_members[i]) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -96,8 +118,9 @@ ngx_comms_store_status_above(json_t *to)
 ngx_int_t
 ngx_comms_store_status_update(json_t *message, json_t *members)
 {
-    json_t     *taken;
-    ngx_int_t   rc;
+    json_t      *taken;
+    ngx_int_t    rc;
+    ngx_uint_t   i;
 
     if (ngx_comms_store_status_may(json_object_get(message, "status"),
                                    json_object_get(members, "status")))
@@ -108,8 +131,9 @@ ngx_comms_store_status_update(json_t *message, json_t *members)
 
     taken = json_copy(members);
 
-    (void) json_object_del(taken, "status");
-    (void) json_object_del(taken, "reason");
+    for (i = 0; ngx_comms_store_status_members[i] != NULL; i++) {
+        (void) json_object_del(taken, ngx_comms_store_status_members[i]);
+    }
 
     rc = (taken != NULL && json_object_update(message, taken) == 0)
          ? NGX_OK : NGX_ERROR;

@@ -33,9 +33,13 @@ ngx_uint_t ngx_comms_store_status_may(json_t *from, json_t *to);
  */
 json_t *ngx_comms_store_status_above(json_t *to);
 
+/* 1: a member that is written with the status, and left out with it */
+ngx_uint_t ngx_comms_store_status_member(const char *member);
+
 /*
  * Updates a message, in place, with the members that a record gives: all of
- * them, but neither "status" nor "reason" where the status would go back.
+ * them, but neither "status" nor what goes with it ("status_at", "reason",
+ * "reason_code") where the status would go back.
  * NGX_OK, or NGX_ERROR when out of memory.
  */
 ngx_int_t ngx_comms_store_status_update(json_t *message, json_t *members);
