@@ -8,6 +8,7 @@
 
 import assert from 'node:assert/strict';
 
+import { newSid } from '../standins/twilio.mjs';
 import { ADA, reason, request, scenario, status, until }
     from '../lib/world.mjs';
 
@@ -140,4 +141,69 @@ scenario('with Prefer: wait the first channel that goes out is enough',
         assert.equal(res.status, 200, res.body);
         assert.deepEqual(res.json.channel_states,
             { whatsapp: 'sent', sms: 'pending' });
+    });
+
+
+scenario('delivered in time: no further channel', REPORTING, async (w) => {
+    const begun = await w.begin({
+        channels: fallback(['whatsapp', 'sms'], 2),
+    });
+
+    await w.sentOn(begun.thread_id, ['whatsapp']);
+    await w.report(w.received('whatsapp')[0], 'delivered');
+
+    const shown = await w.sentOn(begun.thread_id, ['sms'], ['cancelled']);
+
+    assert.equal(status(shown, 'whatsapp'), 'delivered');
+    assert.equal(reason(shown, 'sms'), 'delivered');
+    await over(w, begun.thread_id);
+    assert.equal(w.received('sms').length, 0);
+});
+
+
+scenario('sent is not delivered', REPORTING, async (w) => {
+    const begun = await w.begin({
+        channels: fallback(['whatsapp', 'sms'], 1),
+    });
+
+    await w.sentOn(begun.thread_id, ['whatsapp']);
+    await w.report(w.received('whatsapp')[0], 'sent');
+    await w.sentOn(begun.thread_id, ['sms']);
+});
+
+
+scenario('a report of a failure moves on at once, twice', REPORTING,
+    async (w) => {
+        const begun = await w.begin({
+            channels: fallback(['whatsapp', 'sms', 'email'], 3600),
+        });
+
+        await w.sentOn(begun.thread_id, ['whatsapp']);
+        await w.report(w.received('whatsapp')[0], 'failed', { code: 63024 });
+        await w.sentOn(begun.thread_id, ['sms']);
+        await w.report(w.received('sms')[0], 'undelivered', { code: 30005 });
+
+        const shown = await w.sentOn(begun.thread_id, ['email']);
+
+        assert.equal(status(shown, 'whatsapp'), 'failed');
+        assert.equal(status(shown, 'sms'), 'failed');
+        assert.equal(w.received('sms').length, 1);
+        assert.equal(w.received('email').length, 1);
+    });
+
+
+scenario('no message of ours: a report about another one changes nothing',
+    REPORTING, async (w) => {
+        const begun = await w.begin({
+            channels: fallback(['whatsapp', 'sms'], 1),
+        });
+
+        await w.sentOn(begun.thread_id, ['whatsapp']);
+
+        const [chat] = w.received('whatsapp');
+
+        await w.report({ ...chat, sid: newSid(), statusCallback:
+            chat.statusCallback.replace(/=th_.*/, `=${'x'.repeat(57)}`) },
+        'delivered');
+        await w.sentOn(begun.thread_id, ['sms']);
     });

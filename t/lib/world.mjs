@@ -30,6 +30,10 @@ export const AI_KEY = 'sk-scenario-secret-key';
 export const MAIL_KEY = 'SG.scenario-secret-key';
 export const INBOUND = 'inbound-secret-0123456789';
 export const REPLY_KEY = 'reply-signing-secret-0123456789';
+/* with which SendGrid signs its Event Webhook */
+export const EVENTS = crypto.generateKeyPairSync('ec', {
+    namedCurve: 'prime256v1',
+});
 export const TEMPLATE = `HX${'a1'.repeat(16)}`;
 
 export const COMPANY = {
@@ -117,6 +121,8 @@ export function secrets(changes = {}) {
         'sendgrid-acme': {
             provider: 'sendgrid', api_key: MAIL_KEY,
             inbound_tokens: [INBOUND], reply_keys: [REPLY_KEY],
+            event_public_key: EVENTS.publicKey
+                .export({ type: 'spki', format: 'der' }).toString('base64'),
         },
         'openai-main': { provider: 'openai', api_key: AI_KEY },
         ...changes,
@@ -333,6 +339,14 @@ export class World {
     report(message, became, what = {}) {
         return this.twilio.report({
             base: this.url, message, status: became, ...what,
+        });
+    }
+
+    /* SendGrid's Event Webhook: [[mail, event, members], ..] */
+    events(list, what = {}) {
+        return this.sendgrid.report({
+            url: `${this.url}/webhooks/sendgrid/`, list,
+            key: EVENTS.privateKey, publicKey: EVENTS.publicKey, ...what,
         });
     }
 

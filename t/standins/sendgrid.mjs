@@ -10,6 +10,11 @@
  *   sendgrid.mails             taken, oldest first
  *   await sendgrid.deliver({ url, mail: replyTo(mails[0], { text }) })
  *
+ *   await sendgrid.report({ url, list: [[mails[0], 'delivered']], key })
+ *                              the Event Webhook, in any order; what is
+ *                              signed with is first verified by SendGrid's
+ *                              own library
+ *
  * Alone: node sendgrid.mjs --port 9103 --key SG.…
  */
 
@@ -91,7 +96,7 @@ export async function start({ port = 0, keys, refuse = {},
         };
     }
 
-    return { ...server, mails, refuse, deliver };
+    return { ...server, mails, refuse, deliver, report };
 }
 
 
@@ -276,6 +281,48 @@ async function deliver({ url, mail, mode = 'parsed', key, headers = {} }) {
         body: res.body,
         messageId: mail.messageId,
     };
+}
+
+
+/* one event of the Event Webhook, with the mail's custom_args beside it */
+export function event(mail, name, members = {}) {
+    return {
+        email: mail.to,
+        timestamp: Math.floor(Date.now() / 1000),
+        event: name,
+        sg_event_id: crypto.randomBytes(16).toString('base64url'),
+        sg_message_id: `${mail.id}.recvd-7c5c4f5b-1-0`,
+        'smtp-id': mail.messageId,
+        ...mail.customArgs,
+        ...members,
+    };
+}
+
+
+async function report({ url, list, key, publicKey, headers = {} }) {
+    const { EventWebhook } = await import('@sendgrid/eventwebhook');
+    const body = Buffer.from(JSON.stringify(list.map(
+        ([mail, name, members]) => event(mail, name, members))));
+    const signature = signed(key, body);
+
+    if (publicKey !== undefined && !new EventWebhook().verifySignature(
+        new EventWebhook().convertPublicKeyToECDSA(publicKey.export(
+            { type: 'spki', format: 'der' }).toString('base64')), body,
+        signature['x-twilio-email-event-webhook-signature'],
+        signature['x-twilio-email-event-webhook-timestamp']))
+    {
+        throw new Error('SendGrid would not believe this signature');
+    }
+
+    return post(url, {
+        headers: {
+            'content-type': 'application/json;charset=utf-8',
+            'user-agent': 'SendGrid Event API',
+            ...signature,
+            ...headers,
+        },
+        body,
+    });
 }
 
 
