@@ -25,6 +25,9 @@ import { Emulators, ENVIRONMENT, PREFIX, TOPIC } from './emulators.mjs';
 
 export const LAYOUTS = ['single', 'per_channel'];
 
+/* of a world on FIFO topic and queues, which keep turns apart by themselves */
+export const FIFO = { topic: `${TOPIC}.fifo` };
+
 /* short enough for tests; SQS counts in whole seconds */
 const TERMS = {
     visibility: '4s', heartbeat: '1s', leaseTerm: '3s', maxReceives: 100,
@@ -33,7 +36,8 @@ const TERMS = {
 
 /* what an nginx is told of them */
 export function backends(emulators, { layout, more = '', topic = TOPIC,
-    bus = `aws topic=${topic} queue_prefix=${PREFIX}`,
+    bus = `aws topic=${topic} queue_prefix=${PREFIX}`
+        + `${/\.fifo$/.test(topic) ? ' serialise=queue' : ''}`,
     journal = 'journal.db', kept = `comms_projects projects;
     comms_secrets secrets.json;` }) {
     const { url } = emulators.front;
@@ -52,7 +56,8 @@ export function backends(emulators, { layout, more = '', topic = TOPIC,
 
 export async function make({ layout = 'single', machines = 1, more, topic,
     queues, faults = [], tables, change, kept, prepare, ...options }) {
-    const emulators = await Emulators.start({ generous: false, queues });
+    const emulators = await Emulators.start({ generous: false, queues,
+        fifo: /\.fifo$/.test(topic) });
     let w;
 
     try {

@@ -25,14 +25,16 @@ export const ENVIRONMENT = {
 
 
 export class Emulators {
-    static async start({ generous = true, queues = {} } = {}) {
+    static async start({ generous = true, queues = {}, fifo = false } = {}) {
         const all = new Emulators();
 
         all.visibility = queues;
+        all.suffix = fifo ? '.fifo' : '';
 
         all.queues = await startFauxqs({ host: '127.0.0.1', port: 0,
             logger: false, defaultRegion: REGION });
-        all.queues.createTopic('comms-channels');
+        all.queues.createTopic(`comms-channels${all.suffix}`, fifo
+            ? { attributes: { FifoTopic: 'true' } } : undefined);
         all.made = new Set();
 
         QUEUES.forEach((name) => all.make(name));
@@ -71,7 +73,7 @@ export class Emulators {
         return Object.fromEntries([...this.made].flatMap((name) =>
             [name, `${name}-dlq`]).map((name) => {
             const { ready, delayed, inflight } = this.queues
-                .inspectQueue(PREFIX + name).messages;
+                .inspectQueue(PREFIX + name + this.suffix).messages;
 
             return [name, ready.length + delayed.length + inflight.length];
         }));
@@ -83,17 +85,21 @@ export class Emulators {
         }
 
         this.made.add(name);
-        this.queues.createQueue(`${PREFIX}${name}-dlq`);
-        this.queues.createQueue(`${PREFIX}${name}`, this.visibility[name]
-            ? { attributes: { VisibilityTimeout:
-                String(this.visibility[name]) } } : undefined);
+        const seconds = this.visibility[name];
+        const kind = this.suffix ? { FifoQueue: 'true' } : {};
+
+        this.queues.createQueue(`${PREFIX}${name}-dlq${this.suffix}`,
+            { attributes: kind });
+        this.queues.createQueue(`${PREFIX}${name}${this.suffix}`,
+            { attributes: { ...kind, ...seconds
+                ? { VisibilityTimeout: String(seconds) } : {} } });
 
         if (INNER.includes(name)) {
             return;
         }
 
-        this.queues.subscribe({ topic: 'comms-channels',
-            queue: `${PREFIX}${name}`, attributes: {
+        this.queues.subscribe({ topic: `comms-channels${this.suffix}`,
+            queue: `${PREFIX}${name}${this.suffix}`, attributes: {
                 RawMessageDelivery: 'true',
                 FilterPolicy: JSON.stringify({ channel: [name] }) } });
     }

@@ -2,25 +2,35 @@
 /*
  * Copyright (C) the ngx_http_comms_module authors
  *
- * Two machines, each with a zone of its own, work on the same threads.  Each
- * scenario runs on COMMS_TIMES conversations, 50 unless told, at once;
- * COMMS_SEED=n repeats the moments.
+ * Two machines, each with a zone of its own, work on the same threads, in both
+ * layouts, and on FIFO queues without locks.
+ *
+ *   COMMS_REPEATS=n   attempts of each scenario in each way, 50 unless told
+ *   COMMS_WORLDS=n    on so many pairs of machines at once, 5 unless told
+ *   COMMS_SEED=n      the same moments again
+ *
+ * An attempt is a conversation of its own: replies on two channels to both
+ * machines, at moments of its own.  Where a machine is struck, each attempt
+ * has its own strike, aimed at the machine that has a job in flight.  A table
+ * at the end says what came of all of them.
  *
  * A send that was begun by a machine that did not finish it is in doubt for
- * 90 seconds, and then looked up: which is how long most of them take.
+ * 90 seconds, and then looked up: which is how long a world with strikes takes
+ * to come to rest.
  */
 
-import { describe } from 'node:test';
+import assert from 'node:assert/strict';
+import { after, describe } from 'node:test';
 
 import { replyTo } from '../standins/sendgrid.mjs';
 import { newSid } from '../standins/twilio.mjs';
 import { person, request, status, until } from '../lib/world.mjs';
-import { audit, dice, moment, SEED } from './audit.mjs';
-import { LAYOUTS, cloud, idle } from './cloud.mjs';
+import { KINDS, SEED, compare, dice, moment } from './audit.mjs';
+import { FIFO, LAYOUTS, cloud, idle } from './cloud.mjs';
 import { agree } from './reader.mjs';
 
-const TIMES = Number(process.env.COMMS_TIMES ?? 50);
-const STRIKES = 4;
+const REPEATS = Number(process.env.COMMS_REPEATS ?? 50);
+const WORLDS = Math.min(Number(process.env.COMMS_WORLDS ?? 5), REPEATS);
 const KILLED = [/exited on signal 9/, /was locked by/];
 
 
@@ -82,7 +92,7 @@ async function opened(w, { thread_id: id }, person, channel) {
 
 
 /* one conversation: a start, then replies on two channels to both machines */
-async function converse(w, n, random, channels) {
+async function converse(w, n, random, channels, told = () => {}) {
     const who = person(n);
     const order = random(2) ? w.machines : [...w.machines].reverse();
     const begun = await start(order, who, channels);
@@ -93,43 +103,113 @@ async function converse(w, n, random, channels) {
         await moment(random(600));
         await write(i === 0 ? order : [...order].reverse(), who, c,
             texts[i]);
+        told();
     }));
 
     return { begun, person: who, replies: texts };
 }
 
 
-async function run(w, t, { layout, name, channels, strike }) {
-    const random = dice(`${name}/${layout}`);
-    let over = false;
-    let strikes = 0;
+async function jobs(machine) {
+    return machine.call('GET', '/comms-status').then(
+        ({ json }) => json.gauges.jobs_in_flight, () => 0);
+}
 
-    t.diagnostic(`COMMS_SEED=${SEED}`);
-    w.ai.think = () => random(150);
 
-    const striking = (async () => {
-        while (strike && !over && strikes < STRIKES) {
-            await until(() => over || w.ai.running > 0, 60_000);
-            await moment(random(300));
-            await strike(w.machines[strikes++ % w.machines.length], random);
+/*
+ * Strikes the machine that works on this conversation, at a moment of its own;
+ * whether there was one.
+ */
+async function hit(w, strike, random) {
+    let target = null;
+
+    await until(async () => {
+        for (const m of w.machines) {
+            if (await jobs(m) > 0) {
+                target = m;
+                return true;
+            }
         }
-    })();
 
-    const done = await Promise.all(Array.from({ length: TIMES },
+        return false;
+    }, 5000).catch(() => null);
+
+    await moment(random(250));
+
+    const inTurn = target !== null && (w.ai.running > 0
+        || await jobs(target) > 0);
+
+    await strike(target ?? w.machines[random(w.machines.length)], random);
+
+    return inTurn;
+}
+
+
+/* one after the other, since a strike meets a machine, not a conversation */
+async function struck(w, random, times, { channels, strike }) {
+    const all = [];
+    let inTurn = 0;
+
+    for (let n = 0; n < times; n++) {
+        const begins = random(4) === 0;
+        let opened = null;
+        const told = new Promise((resolve) => { opened = resolve; });
+
+        all.push(converse(w, n, random, channels, opened));
+
+        /* in one of four the machine is struck while it opens the thread */
+        if (!begins) {
+            await Promise.race([told, moment(20_000)]);
+        }
+
+        if (await hit(w, strike, random)) {
+            inTurn++;
+        }
+    }
+
+    return { done: await Promise.all(all), inTurn };
+}
+
+
+async function atOnce(w, random, times, { channels }) {
+    const done = await Promise.all(Array.from({ length: times },
         async (_, n) => {
-            await moment(random(strike ? 15_000 : 4_000));
+            await moment(random(4000));
 
             return converse(w, n, random, channels);
-        })).finally(() => { over = true; });
+        }));
 
-    await striking;
-    await idle(w, { exact: strike === undefined, ms: 150_000 });
+    return { done, inTurn: 0 };
+}
 
-    const doubts = await audit(w, done);
-    const sends = w.twilio.messages.length + w.sendgrid.mails.length;
 
-    t.diagnostic(`${done.length} conversations, ${sends} sends, ${doubts} of `
-        + `them in doubt, ${w.ai.calls.length} turns of the AI`);
+async function run(w, t, { way, layout, name, times, tally, ...scenario }) {
+    const random = dice(`${name}/${way}/${tally.attempts}`);
+
+    t.diagnostic(`COMMS_SEED=${SEED}`);
+    w.ai.think = () => 50 + random(300);
+    tally.attempts += times;
+
+    const { done, inTurn } = await (scenario.strike ? struck
+        : atOnce)(w, random, times, scenario);
+
+    tally.inTurn += inTurn;
+
+    /* whatever is left in a queue is lost, as far as the audit goes */
+    await idle(w, { exact: scenario.strike === undefined, ms: 150_000 })
+        .catch((err) => t.diagnostic(err.message));
+
+    const found = await compare(w, done);
+
+    tally.doubts += found.doubts;
+    tally.sends += w.twilio.messages.length + w.sendgrid.mails.length;
+    tally.turns += w.ai.calls.length;
+    KINDS.forEach((kind) => { tally[kind] += found[kind].length; });
+
+    for (const kind of KINDS) {
+        assert.deepEqual(found[kind], [], kind);
+    }
+
     await agree(w, layout, done.map(({ begun }) => begun.thread_id));
 }
 
@@ -151,8 +231,6 @@ const scenarios = {
             } finally {
                 process.kill(pid, 'SIGCONT');
             }
-
-            await moment(500);
         },
     },
 
@@ -162,20 +240,50 @@ const scenarios = {
             await nginx.slaughter();
             await moment(random(2000));
             await nginx.start();
-            await moment(1500);
         },
     },
 };
 
+const WAYS = {
+    ...Object.fromEntries(LAYOUTS.map((layout) => [layout, { layout }])),
+    'single, FIFO': { layout: 'single', ...FIFO },
+};
 
-for (const layout of LAYOUTS) {
-    describe(layout, { concurrency: 1 }, () => {
+
+describe('two machines', { concurrency: WORLDS }, () => {
+    const tallies = [];
+
+    for (const [way, options] of Object.entries(WAYS)) {
         for (const [name, scenario] of Object.entries(scenarios)) {
-            cloud(name, { layout, machines: 2, timeout: 300_000 },
-                async (w, t) => {
+            const worlds = scenario.strike ? WORLDS : 1;
+            const tally = { way, name, attempts: 0, inTurn: 0, turns: 0,
+                sends: 0, doubts: 0, lost: 0, duplicates: 0, overlaps: 0,
+                wrong: 0 };
+
+            tallies.push(tally);
+
+            for (let i = 0; i < worlds; i++) {
+                const times = Math.floor((REPEATS + i) / worlds);
+
+                cloud(`${way}: ${name} (${times})`, { ...options, machines: 2,
+                    timeout: 600_000 }, async (w, t) => {
                     w.machines.forEach((m) => m.nginx.allow.push(...KILLED));
-                    await run(w, t, { layout, name, ...scenario });
+                    await run(w, t, { way, layout: options.layout, name,
+                        times, tally, ...scenario });
                 });
+            }
+        }
+    }
+
+    after(() => {
+        for (const one of tallies) {
+            console.log(`${one.way}: ${one.name}: ${one.attempts} attempts`
+                + `${scenarios[one.name].strike
+                    ? `, ${one.inTurn} of them struck with a job in flight`
+                    : ''}; ${one.turns} turns of the AI, ${one.sends} sends; `
+                + `lost ${one.lost}, duplicates ${one.duplicates}, overlaps `
+                + `${one.overlaps}, otherwise wrong ${one.wrong}, in doubt `
+                + `${one.doubts}`);
         }
     });
-}
+});
