@@ -125,7 +125,7 @@ check-e2e:
 
 AWS_TESTS = $(filter-out %/aws.test.mjs $(NODES_TESTS),$(wildcard \
                 t/aws/*.test.mjs))
-NODES_TESTS = t/aws/faults.test.mjs t/aws/nodes.test.mjs
+NODES_TESTS = t/aws/faults.test.mjs $(wildcard t/aws/nodes.*.test.mjs)
 
 check-aws:
 	@echo "== AWS: signer, client, bus, one node"
@@ -138,7 +138,7 @@ check-nodes:
 	@util/deps test
 	@$(MAKE) -s module
 	@echo "== AWS: two nodes, faults"
-	@$(TEST_ENV) util/node --test --test-concurrency=1 \
+	@$(TEST_ENV) util/node --test --test-concurrency=3 \
 	    $(NODES_TESTS)
 
 check-contract:

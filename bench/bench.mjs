@@ -13,6 +13,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
+import { consumer } from './consumer.mjs';
 import { aiCall, lease, memory, startUp } from './costs.mjs';
 import { longThreads, threadsStored } from './growth.mjs';
 import { starts, turns, twoWorkers, webhooks } from './rates.mjs';
@@ -25,6 +26,7 @@ const FIGURES = {
     start: starts,
     memory,
     lease,
+    consumer,
     long: longThreads,
     many: threadsStored,
     workers: twoWorkers,
@@ -33,12 +35,12 @@ const FIGURES = {
 
 const QUICK = {
     rounds: 3, seconds: 1, starts: 2000, inFlight: 1000, samples: 25,
-    long: 10_000, many: 50_000, projects: 2000,
+    long: 10_000, many: 50_000, projects: 2000, messages: 1000,
 };
 
 const FULL = {
     rounds: 3, seconds: 3, starts: 10_000, inFlight: 9000, samples: 40,
-    long: 10_000, many: 1_000_000, projects: 10_000,
+    long: 10_000, many: 1_000_000, projects: 10_000, messages: 4000,
 };
 
 

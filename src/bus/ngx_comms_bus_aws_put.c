@@ -17,6 +17,7 @@
  *
  * On standard queues the message group only serves fairness, so it is the
  * company; on FIFO ones it is the thread, whose messages then come in order.
+ * A message without a group is one of its own there: it waits for nobody.
  */
 
 
@@ -331,14 +332,6 @@ ngx_comms_bus_aws_group(ngx_comms_bus_aws_t *ba, json_t *in,
         return ngx_comms_json_set_str(in, "MessageGroupId", &group);
     }
 
-    if (!ngx_comms_bus_aws_group_valid(&group)) {
-        ngx_str_set(&group, "-");
-    }
-
-    if (ngx_comms_json_set_str(in, "MessageGroupId", &group) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
     /* without an id each one is a message of its own */
 
     rc = dedupe->len ? ngx_comms_sha256(dedupe, digest)
@@ -350,6 +343,14 @@ ngx_comms_bus_aws_group(ngx_comms_bus_aws_t *ba, json_t *in,
 
     id.data = hex;
     id.len = ngx_hex_dump(hex, digest, NGX_COMMS_SHA256_LEN) - hex;
+
+    if (!ngx_comms_bus_aws_group_valid(&group)) {
+        group = id;
+    }
+
+    if (ngx_comms_json_set_str(in, "MessageGroupId", &group) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_comms_json_set_str(in, "MessageDeduplicationId", &id);
 }

@@ -153,6 +153,8 @@ ngx_int_t ngx_comms_thread_project(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_thread_project_done(ngx_comms_flow_t *f);
 
 ngx_int_t ngx_comms_thread_lease(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_thread_group(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_thread_group_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_thread_lock(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_thread_lock_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_thread_claim(ngx_comms_flow_t *f);

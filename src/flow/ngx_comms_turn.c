@@ -80,6 +80,9 @@ ngx_comms_step_t  ngx_comms_turn_steps[] = {
     { "recording STOP and START",
       ngx_comms_inbound_heed, ngx_comms_inbound_heed_done, 0 },
 
+    { "handing over to the thread's group",
+      ngx_comms_thread_group, ngx_comms_thread_group_done, 0 },
+
     { "taking the lease",
       ngx_comms_thread_lease, NULL, 0 },
 

@@ -63,6 +63,39 @@ for (const layout of LAYOUTS) {
                     + `${await audit(w, done)} sends in doubt`);
             });
 
+        cloud('half a record is whole for whoever reads it next',
+            { layout }, async (w) => {
+                const reader = await w.beside({ http: 'comms_workers off;' });
+                let cut = false;
+
+                w.machines.push(reader);
+                w.nginx.allow.push(...AWAY, /exited on signal 9/);
+
+                /* the header says that it was sent, the message not yet */
+                w.front.fault({ kind: 'reset', times: Infinity,
+                    match: (operation, { Key, Item, ...rest }) => {
+                        const fits = /^(Put|Update)Item$/.test(operation)
+                            && /#?msg#/.test(JSON.stringify(Key ?? Item))
+                            && /"sent"/.test(JSON.stringify([Item, rest]));
+
+                        cut ||= fits;
+
+                        return fits;
+                    } });
+
+                const begun = await w.begin({ channels: ['sms'] });
+
+                await until(() => cut, 15_000, 'the message is written');
+                await w.nginx.slaughter();
+                w.front.faults.length = 0;
+
+                /* the sweeper takes half a minute at least */
+                await until(async () => (await reader.conversation(
+                    begun.thread_id)).messages[0].status === 'sent', 8000,
+                'it is read as sent');
+                assert.equal(w.received('sms').length, 1);
+            });
+
         cloud('a clock that is an hour behind', { layout }, async (w) => {
             w.front.skew = 3_600_000;
             await w.opened({ channels: ['sms'] });

@@ -6,9 +6,9 @@
  * AWS's own code, which the emulators do not, and does what is asked of it to
  * the answers.
  *
- *   front.fault({ operation, times, kind })   kind: "503", "throttle",
+ *   front.fault({ operation, match, times, kind })   kind: "503", "throttle",
  *       "denied", "lose" (carried out, and the connection cut), "reset" (not
- *       carried out)
+ *       carried out); "match" sees operation and body
  *   front.chance = { share, random, kinds }   the same, by lot: share of 100
  *   front.away       true: every connection is cut
  *   front.skew       ms by which the services' clock is ahead of ours
@@ -129,9 +129,10 @@ export class Front {
     }
 
     /* the fault that this request meets, or undefined */
-    meets(operation) {
+    meets(operation, body) {
         const fault = this.faults.find((f) => f.times > 0
-            && (f.operation ?? operation) === operation);
+            && (f.operation ?? operation) === operation
+            && (f.match?.(operation, body) ?? true));
 
         if (fault) {
             fault.times--;
@@ -183,7 +184,7 @@ export class Front {
         this.seen.push({ service: auth.service, operation, body: json,
             token: request.headers['x-amz-security-token'] });
 
-        const fault = this.meets(operation);
+        const fault = this.meets(operation, json);
 
         if (fault) {
             if (fault.kind === 'reset') {

@@ -6,7 +6,8 @@
  * layouts, and on FIFO queues without locks.
  *
  *   COMMS_REPEATS=n   attempts of each scenario in each way, 50 unless told
- *   COMMS_WORLDS=n    on so many pairs of machines at once, 5 unless told
+ *   COMMS_WORLDS=n    on so many pairs of machines at once in each way, 5
+ *                     unless told
  *   COMMS_SEED=n      the same moments again
  *
  * An attempt is a conversation of its own: replies on two channels to both
@@ -26,7 +27,7 @@ import { replyTo } from '../standins/sendgrid.mjs';
 import { newSid } from '../standins/twilio.mjs';
 import { person, request, status, until } from '../lib/world.mjs';
 import { KINDS, SEED, compare, dice, moment } from './audit.mjs';
-import { FIFO, LAYOUTS, cloud, idle } from './cloud.mjs';
+import { cloud, idle } from './cloud.mjs';
 import { agree } from './reader.mjs';
 
 const REPEATS = Number(process.env.COMMS_REPEATS ?? 50);
@@ -244,28 +245,25 @@ const scenarios = {
     },
 };
 
-const WAYS = {
-    ...Object.fromEntries(LAYOUTS.map((layout) => [layout, { layout }])),
-    'single, FIFO': { layout: 'single', ...FIFO },
-};
+/*
+ * The scenarios in one way: "options" are those of the worlds.  Ways are files
+ * of their own, so that they are processes of their own.
+ */
+export function twoMachines(way, options) {
+    describe(way, { concurrency: WORLDS }, () => {
+        const tallies = [];
 
-
-describe('two machines', { concurrency: WORLDS }, () => {
-    const tallies = [];
-
-    for (const [way, options] of Object.entries(WAYS)) {
         for (const [name, scenario] of Object.entries(scenarios)) {
             const worlds = scenario.strike ? WORLDS : 1;
-            const tally = { way, name, attempts: 0, inTurn: 0, turns: 0,
-                sends: 0, doubts: 0, lost: 0, duplicates: 0, overlaps: 0,
-                wrong: 0 };
+            const tally = { name, attempts: 0, inTurn: 0, turns: 0, sends: 0,
+                doubts: 0, lost: 0, duplicates: 0, overlaps: 0, wrong: 0 };
 
             tallies.push(tally);
 
             for (let i = 0; i < worlds; i++) {
                 const times = Math.floor((REPEATS + i) / worlds);
 
-                cloud(`${way}: ${name} (${times})`, { ...options, machines: 2,
+                cloud(`${name} (${times})`, { ...options, machines: 2,
                     timeout: 600_000 }, async (w, t) => {
                     w.machines.forEach((m) => m.nginx.allow.push(...KILLED));
                     await run(w, t, { way, layout: options.layout, name,
@@ -273,17 +271,20 @@ describe('two machines', { concurrency: WORLDS }, () => {
                 });
             }
         }
-    }
 
-    after(() => {
-        for (const one of tallies) {
-            console.log(`${one.way}: ${one.name}: ${one.attempts} attempts`
-                + `${scenarios[one.name].strike
-                    ? `, ${one.inTurn} of them struck with a job in flight`
-                    : ''}; ${one.turns} turns of the AI, ${one.sends} sends; `
-                + `lost ${one.lost}, duplicates ${one.duplicates}, overlaps `
-                + `${one.overlaps}, otherwise wrong ${one.wrong}, in doubt `
-                + `${one.doubts}`);
-        }
+        after(() => {
+            tallies.forEach((one) => console.log(words(way, one)));
+        });
     });
-});
+}
+
+
+function words(way, one) {
+    return `${way}: ${one.name}: ${one.attempts} attempts`
+        + `${scenarios[one.name].strike
+            ? `, ${one.inTurn} of them struck with a job in flight` : ''}; `
+        + `${one.turns} turns of the AI, ${one.sends} sends; lost `
+        + `${one.lost}, duplicates ${one.duplicates}, overlaps `
+        + `${one.overlaps}, otherwise wrong ${one.wrong}, in doubt `
+        + `${one.doubts}`;
+}
