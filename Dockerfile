@@ -31,7 +31,7 @@ FROM debian:bookworm-slim
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
         --no-install-recommends nginx libjansson4 libsqlite3-0 libssl3 \
-        libgmime-3.0-0 ca-certificates curl sqlite3 \
+        libgmime-3.0-0 ca-certificates curl sqlite3 tzdata \
     && rm -rf /var/lib/apt/lists/* \
     && ln -sf /dev/stdout /var/log/nginx/access.log \
     && ln -sf /dev/stderr /var/log/nginx/error.log \

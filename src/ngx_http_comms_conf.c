@@ -12,6 +12,7 @@
 
 
 #include <ngx_http_comms_conf.h>
+#include <base/ngx_comms_time_zone.h>
 #include <store/ngx_comms_store_sqlite.h>
 #include <store/ngx_comms_store_journal.h>
 #include <bus/ngx_comms_bus_sqlite.h>
@@ -342,6 +343,10 @@ ngx_http_comms_init_projects(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
     }
 
     engine = &mcf->engine;
+
+    if (ngx_comms_time_zones_load(NGX_COMMS_TIME_ZONES, cf->log) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     if (mcf->aws.uses[NGX_HTTP_COMMS_AWS_SECRETS]) {
         if (ngx_http_comms_conf_aws_secrets(cf, mcf) != NGX_CONF_OK) {

@@ -52,6 +52,8 @@ static ngx_int_t ngx_comms_prompt_replay(json_t *input, json_t *history);
 static ngx_uint_t ngx_comms_prompt_unheard(json_t *message);
 static json_t *ngx_comms_prompt_string_member(void);
 static json_t *ngx_comms_prompt_object_schema(json_t *properties);
+static size_t ngx_comms_prompt_sms(json_t *project, ngx_str_t *channel,
+    int64_t *max);
 static json_t *ngx_comms_prompt_channel_config(json_t *project,
     ngx_str_t *channel);
 static ngx_uint_t ngx_comms_prompt_is(ngx_str_t *name, const char *word);
@@ -222,7 +224,10 @@ ngx_comms_prompt_channel(ngx_array_t *words, json_t *project,
 
     config = ngx_comms_prompt_channel_config(project, channel);
 
-    if (first && json_object_get(config, "whatsapp_template_sid") != NULL) {
+    if (first
+        && (json_object_get(config, "whatsapp_template_sid") != NULL
+            || json_object_get(config, "whatsapp_template_name") != NULL))
+    {
         return ngx_comms_prompt_say(words,
                    "A chat message, short and plain, no markdown: one single"
                    " paragraph without line breaks, since it is put into a"
@@ -714,16 +719,56 @@ ngx_comms_prompt_limit(json_t *project, ngx_str_t *channel)
         limit = NGX_COMMS_EMAIL_MAX;
 
     } else if (ngx_comms_prompt_is(channel, "sms")) {
-        limit = NGX_COMMS_SMS_MAX;
+        limit = ngx_comms_prompt_sms(project, channel, &max);
 
     } else {
         config = ngx_comms_prompt_channel_config(project, channel);
 
-        limit = json_object_get(config, "whatsapp_template_sid") != NULL
+        limit = (json_object_get(config, "whatsapp_template_sid") != NULL
+                 || json_object_get(config, "whatsapp_template_name") != NULL)
                 ? NGX_COMMS_WHATSAPP_TEMPLATE_MAX : NGX_COMMS_WHATSAPP_MAX;
     }
 
     return ngx_min(limit, (size_t) max);
+}
+
+
+/*
+ * Characters that the segments of one message hold in GSM 7 (3GPP TS 23.040
+ * 9.2.3.24.1: 160, or 153 in each of several).  Where they are named the
+ * default for SMS does not count; where an answer may be split, they do not
+ * limit it.
+ */
+
+static size_t
+ngx_comms_prompt_sms(json_t *project, ngx_str_t *channel, int64_t *max)
+{
+    size_t    limit;
+    json_t   *config;
+    int64_t   segments;
+
+    config = ngx_comms_prompt_channel_config(project, channel);
+
+    if (ngx_comms_json_int(config, "max_segments", &segments) != NGX_OK
+        || segments < 1)
+    {
+        return NGX_COMMS_SMS_MAX;
+    }
+
+    if (json_is_true(json_object_get(config, "split"))) {
+        return NGX_COMMS_SMS_MAX;
+    }
+
+    if (json_object_get(json_object_get(project, "rate_limits"),
+                        "max_message_length")
+        == NULL)
+    {
+        *max = NGX_COMMS_SMS_MAX;
+    }
+
+    limit = (segments == 1) ? 160 : (size_t) (153 * ngx_min(segments, 10));
+
+    return ngx_min(limit, NGX_COMMS_SMS_MAX);
 }
 
 

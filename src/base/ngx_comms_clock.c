@@ -347,3 +347,23 @@ ngx_comms_date_days(ngx_comms_date_t *date)
     return era * NGX_COMMS_ERA_DAYS + yoe * 365 + yoe / 4 - yoe / 100 + doy
            - NGX_COMMS_EPOCH_DAYS;
 }
+
+
+ngx_int_t
+ngx_comms_clock_time(ngx_str_t *text)
+{
+    ngx_int_t  hours, minutes;
+
+    if (text->len != 5 || text->data[2] != ':') {
+        return NGX_ERROR;
+    }
+
+    hours = ngx_atoi(text->data, 2);
+    minutes = ngx_atoi(text->data + 3, 2);
+
+    if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59) {
+        return NGX_ERROR;
+    }
+
+    return hours * 3600 + minutes * 60;
+}

@@ -38,5 +38,8 @@ ngx_int_t ngx_comms_iso8601_str(ngx_pool_t *pool, int64_t ms,
  */
 ngx_int_t ngx_comms_iso8601_parse(ngx_str_t *text, int64_t *ms);
 
+/* seconds behind midnight of "hh:mm", 00:00 to 23:59; NGX_ERROR: it is none */
+ngx_int_t ngx_comms_clock_time(ngx_str_t *text);
+
 
 #endif /* _NGX_COMMS_CLOCK_H_INCLUDED_ */

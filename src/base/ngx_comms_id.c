@@ -21,6 +21,7 @@
 
 #define NGX_COMMS_ULID_BYTES     16
 #define NGX_COMMS_ULID_RANDOM    10
+#define NGX_COMMS_ULID_TIME      10       /* characters of it */
 #define NGX_COMMS_UUID_LEN       36
 #define NGX_COMMS_TAG_LEN        16
 #define NGX_COMMS_TAG_BYTES      10       /* 16 characters of 5 bits */
@@ -40,8 +41,12 @@ static ngx_int_t ngx_comms_id_next(ngx_comms_id_last_t *last);
 static u_char *ngx_comms_base32(u_char *p, u_char *bytes, ngx_uint_t skip,
     ngx_uint_t n);
 static ngx_uint_t ngx_comms_base32_valid(u_char *p, size_t len);
-static ngx_int_t ngx_comms_reply_tag(ngx_str_t *key, ngx_str_t *thread_id,
-    u_char *tag);
+static ngx_int_t ngx_comms_token(ngx_pool_t *pool, ngx_str_t *key,
+    ngx_str_t *thread_id, const char *purpose, ngx_str_t *token);
+static ngx_int_t ngx_comms_token_verify(ngx_pool_t *pool, ngx_str_t *key,
+    ngx_str_t *token, const char *purpose, ngx_str_t *thread_id);
+static ngx_int_t ngx_comms_token_tag(ngx_str_t *key, ngx_str_t *thread_id,
+    const char *purpose, u_char *tag);
 
 
 /* Crockford's: without I, L, O and U */
@@ -145,13 +150,59 @@ ngx_comms_uuid4_valid(ngx_str_t *id)
 
 
 ngx_int_t
+ngx_comms_id_derive(ngx_pool_t *pool, ngx_str_t *id, ngx_str_t *word,
+    ngx_str_t *derived)
+{
+    u_char  mac[NGX_COMMS_SHA256_LEN];
+
+    if (id->len != NGX_COMMS_ULID_LEN
+        || !ngx_comms_base32_valid(id->data, id->len))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_comms_hmac_sha256(id, word, 1, mac) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    derived->data = ngx_pstrdup(pool, id);
+    if (derived->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    derived->len = id->len;
+
+    (void) ngx_comms_base32(derived->data + NGX_COMMS_ULID_TIME, mac, 0,
+                            NGX_COMMS_ULID_LEN - NGX_COMMS_ULID_TIME);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_comms_reply_token(ngx_pool_t *pool, ngx_str_t *key, ngx_str_t *thread_id,
     ngx_str_t *token)
+{
+    return ngx_comms_token(pool, key, thread_id, "", token);
+}
+
+
+ngx_int_t
+ngx_comms_unsubscribe_token(ngx_pool_t *pool, ngx_str_t *key,
+    ngx_str_t *thread_id, ngx_str_t *token)
+{
+    return ngx_comms_token(pool, key, thread_id, "unsubscribe", token);
+}
+
+
+static ngx_int_t
+ngx_comms_token(ngx_pool_t *pool, ngx_str_t *key, ngx_str_t *thread_id,
+    const char *purpose, ngx_str_t *token)
 {
     u_char  *p, tag[NGX_COMMS_TAG_LEN];
 
     if (!ngx_comms_thread_id_valid(thread_id)
-        || ngx_comms_reply_tag(key, thread_id, tag) != NGX_OK)
+        || ngx_comms_token_tag(key, thread_id, purpose, tag) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -178,6 +229,22 @@ ngx_comms_reply_token(ngx_pool_t *pool, ngx_str_t *key, ngx_str_t *thread_id,
 ngx_int_t
 ngx_comms_reply_token_verify(ngx_pool_t *pool, ngx_str_t *key,
     ngx_str_t *token, ngx_str_t *thread_id)
+{
+    return ngx_comms_token_verify(pool, key, token, "", thread_id);
+}
+
+
+ngx_int_t
+ngx_comms_unsubscribe_token_verify(ngx_pool_t *pool, ngx_str_t *key,
+    ngx_str_t *token, ngx_str_t *thread_id)
+{
+    return ngx_comms_token_verify(pool, key, token, "unsubscribe", thread_id);
+}
+
+
+static ngx_int_t
+ngx_comms_token_verify(ngx_pool_t *pool, ngx_str_t *key, ngx_str_t *token,
+    const char *purpose, ngx_str_t *thread_id)
 {
     u_char     *p, id[NGX_COMMS_THREAD_ID_LEN], tag[NGX_COMMS_TAG_LEN];
     u_char      given[NGX_COMMS_TAG_LEN];
@@ -207,7 +274,7 @@ ngx_comms_reply_token_verify(ngx_pool_t *pool, ngx_str_t *key,
         return NGX_DECLINED;
     }
 
-    if (ngx_comms_reply_tag(key, &minted, tag) != NGX_OK) {
+    if (ngx_comms_token_tag(key, &minted, purpose, tag) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -313,11 +380,17 @@ ngx_comms_base32_valid(u_char *p, size_t len)
 
 
 static ngx_int_t
-ngx_comms_reply_tag(ngx_str_t *key, ngx_str_t *thread_id, u_char *tag)
+ngx_comms_token_tag(ngx_str_t *key, ngx_str_t *thread_id,
+    const char *purpose, u_char *tag)
 {
-    u_char  mac[NGX_COMMS_SHA256_LEN];
+    u_char     mac[NGX_COMMS_SHA256_LEN];
+    ngx_str_t  parts[2];
 
-    if (ngx_comms_hmac_sha256(key, thread_id, 1, mac) != NGX_OK) {
+    parts[0] = *thread_id;
+    parts[1].data = (u_char *) purpose;
+    parts[1].len = ngx_strlen(purpose);
+
+    if (ngx_comms_hmac_sha256(key, parts, 2, mac) != NGX_OK) {
         return NGX_ERROR;
     }
 

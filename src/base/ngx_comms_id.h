@@ -24,6 +24,15 @@
 ngx_int_t ngx_comms_id_mint(ngx_pool_t *pool, const char *prefix,
     ngx_str_t *id);
 
+/*
+ * A ULID in the pool that follows from another and a word: the same time, and
+ * for randomness HMAC-SHA256(id, word), so that who derives it again gets the
+ * same.
+ * NGX_DECLINED: "id" is no ULID; NGX_ERROR: out of memory.
+ */
+ngx_int_t ngx_comms_id_derive(ngx_pool_t *pool, ngx_str_t *id,
+    ngx_str_t *word, ngx_str_t *derived);
+
 /* 1 when it is "th_" and 26 characters of the alphabet, upper case */
 ngx_uint_t ngx_comms_thread_id_valid(ngx_str_t *id);
 
@@ -40,6 +49,15 @@ ngx_uint_t ngx_comms_uuid4_valid(ngx_str_t *id);
  */
 ngx_int_t ngx_comms_reply_token(ngx_pool_t *pool, ngx_str_t *key,
     ngx_str_t *thread_id, ngx_str_t *token);
+
+/*
+ * The same for the link in a mail that unsubscribes the thread's person: a
+ * token of one kind is none of the other.
+ */
+ngx_int_t ngx_comms_unsubscribe_token(ngx_pool_t *pool, ngx_str_t *key,
+    ngx_str_t *thread_id, ngx_str_t *token);
+ngx_int_t ngx_comms_unsubscribe_token_verify(ngx_pool_t *pool,
+    ngx_str_t *key, ngx_str_t *token, ngx_str_t *thread_id);
 
 /*
  * Takes a token apart, in any letter case (mail software changes it).

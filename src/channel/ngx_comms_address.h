@@ -41,5 +41,11 @@ ngx_str_t ngx_comms_address_bare(ngx_str_t *address);
 /* 1 when the address starts with the kind ("tel", "mailto", "bsuid") */
 ngx_uint_t ngx_comms_address_is(ngx_str_t *address, const char *kind);
 
+/*
+ * The IANA name of the time zone of a number's country, static; NGX_DECLINED
+ * when the country has several, or it is no phone number.
+ */
+ngx_int_t ngx_comms_address_time_zone(ngx_str_t *address, ngx_str_t *zone);
+
 
 #endif /* _NGX_COMMS_ADDRESS_H_INCLUDED_ */

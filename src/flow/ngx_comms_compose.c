@@ -16,6 +16,7 @@
 #include <base/ngx_comms_text.h>
 #include <channel/ngx_comms_address.h>
 #include <channel/ngx_comms_email.h>
+#include <channel/ngx_comms_sms.h>
 
 
 static ngx_int_t ngx_comms_compose_marker(ngx_comms_flow_t *f,
@@ -26,6 +27,7 @@ static ngx_int_t ngx_comms_compose_template(ngx_comms_flow_t *f,
 static ngx_int_t ngx_comms_compose_variable(ngx_comms_flow_t *f,
     ngx_str_t *source, ngx_str_t *value);
 static json_t *ngx_comms_compose_fact(ngx_comms_flow_t *f, ngx_str_t *source);
+static ngx_int_t ngx_comms_compose_sms(ngx_comms_flow_t *f, json_t *config);
 static ngx_int_t ngx_comms_compose_email(ngx_comms_flow_t *f, json_t *config);
 static ngx_int_t ngx_comms_compose_reply_to(ngx_comms_flow_t *f,
     json_t *config, ngx_str_t *company_email);
@@ -84,9 +86,11 @@ ngx_comms_compose(ngx_comms_flow_t *f, const char **words)
         return ngx_comms_compose_email(f, config);
     }
 
-    /* a template opens a conversation; inside the window text is free */
+    if (s->channel == NGX_COMMS_SMS) {
+        return ngx_comms_compose_sms(f, config);
+    }
 
-    if (s->channel == NGX_COMMS_WHATSAPP && s->first) {
+    if (s->template) {
         return ngx_comms_compose_template(f, config);
     }
 
@@ -172,13 +176,15 @@ ngx_comms_compose_template(ngx_comms_flow_t *f, json_t *config)
 
     if (ngx_comms_thread_str(f, config, "whatsapp_template_sid",
                              &s->outbound.template_sid)
-        != NGX_OK)
+        != NGX_OK
+        || ngx_comms_thread_str(f, config, "whatsapp_template_name",
+                                &s->outbound.template_name)
+           != NGX_OK
+        || ngx_comms_thread_str(f, config, "whatsapp_template_language",
+                                &s->outbound.template_language)
+           != NGX_OK)
     {
         return NGX_ERROR;
-    }
-
-    if (s->outbound.template_sid.len == 0) {
-        return NGX_OK;
     }
 
     values = json_object();
@@ -281,6 +287,40 @@ ngx_comms_compose_fact(ngx_comms_flow_t *f, ngx_str_t *source)
     }
 
     return json_object_getn(fact, (char *) dot + 1, last - dot - 1);
+}
+
+
+static ngx_int_t
+ngx_comms_compose_sms(ngx_comms_flow_t *f, json_t *config)
+{
+    ngx_str_t             *texts;
+    ngx_array_t            pieces;
+    ngx_comms_sms_t        sms;
+    ngx_comms_thread_t    *t;
+    ngx_comms_outbound_t  *out;
+
+    t = f->ctx;
+    out = &t->send.outbound;
+
+    ngx_comms_sms_count(&out->content, &sms);
+
+    if (sms.segments > ngx_comms_parts_segments(config)) {
+
+        /* who wrote it knew of another limit */
+
+        if (ngx_array_init(&pieces, f->pool, 4, sizeof(ngx_str_t)) != NGX_OK
+            || ngx_comms_parts_cut(f->pool, config, &out->content, &pieces)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        texts = pieces.elts;
+        out->content = texts[0];
+    }
+
+    return ngx_comms_thread_str(f, config, "messaging_service_sid",
+                                &out->messaging_service);
 }
 
 

@@ -39,11 +39,23 @@ ngx_comms_step_t  ngx_comms_deliver_steps[] = {
     { "preparing the message",
       ngx_comms_deliver_prepare, NULL, 0 },
 
+    { "looking at the window",
+      ngx_comms_send_window, ngx_comms_send_window_done, 0 },
+
+    { "adding the new address",
+      ngx_comms_send_link, ngx_comms_send_link_done, 0 },
+
     { "loading the channel's credentials",
       ngx_comms_send_credentials, ngx_comms_send_credentials_done, 0 },
 
     { "composing the message",
       ngx_comms_send_compose, NULL, 0 },
+
+    { "minding quiet hours",
+      ngx_comms_send_quiet, NULL, 0 },
+
+    { "waiting for the sender's turn",
+      ngx_comms_send_pace, ngx_comms_send_pace_done, 0 },
 
     { "passing the send gate",
       ngx_comms_send_gate, ngx_comms_send_gate_done, 0 },
@@ -101,7 +113,10 @@ ngx_comms_deliver_read(ngx_comms_flow_t *f)
 static ngx_int_t
 ngx_comms_deliver_prepare(ngx_comms_flow_t *f)
 {
-    json_t  *message;
+    json_t              *message;
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
 
     message = json_object_getn(json_object_get(f->body, "messages"),
                                (char *) f->queue.data, f->queue.len);
@@ -111,6 +126,12 @@ ngx_comms_deliver_prepare(ngx_comms_flow_t *f)
                               "context object has no message for the channel",
                               NULL);
     }
+
+    json_decref(t->parts);
+    t->parts = json_incref(json_object_getn(json_object_get(f->body, "parts"),
+                                            (char *) f->queue.data,
+                                            f->queue.len));
+    t->part = 0;
 
     return ngx_comms_send_prepare(f, message, 1);
 }

@@ -372,11 +372,50 @@ ngx_comms_inbound_word(json_t *event)
 }
 
 
+/* what other addresses does the person have? */
+
+ngx_int_t
+ngx_comms_inbound_person(ngx_comms_flow_t *f)
+{
+    json_t              *in;
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
+
+    if (ngx_comms_inbound_word(t->event) == NGX_DECLINED) {
+        return NGX_OK;
+    }
+
+    in = json_pack("{s:s%, s:i}", "thread_id", t->thread_id.data,
+                   t->thread_id.len, "messages", 1);
+
+    return ngx_comms_thread_store(f, f->engine->store->load, in);
+}
+
+
+ngx_int_t
+ngx_comms_inbound_person_done(ngx_comms_flow_t *f)
+{
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
+
+    if (f->op_rc != NGX_OK && f->op_rc != NGX_DECLINED) {
+        return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_RETRY,
+                                   "store could not be read", NULL);
+    }
+
+    return ngx_comms_consent_of(f, json_object_get(f->answer, "record"),
+                                json_object_get(t->event, "person_address"),
+                                json_object_get(t->event, "aliases"));
+}
+
+
 ngx_int_t
 ngx_comms_inbound_consent(ngx_comms_flow_t *f)
 {
-    json_t              *in;
     ngx_int_t            stop;
+    ngx_str_t            proof;
     ngx_comms_thread_t  *t;
 
     t = f->ctx;
@@ -386,18 +425,9 @@ ngx_comms_inbound_consent(ngx_comms_flow_t *f)
         return NGX_OK;
     }
 
-    if (ngx_comms_thread_pause(f)) {
-        return NGX_AGAIN;
-    }
+    (void) ngx_comms_json_str(t->event, "inbound_id", &proof);
 
-    in = json_pack("{s:s%, s:O, s:b, s:s, s:O}",
-                   "company_id", t->company_id.data, t->company_id.len,
-                   "person_address",
-                   json_object_get(t->event, "person_address"),
-                   "opted_out", (int) stop, "source", "keyword",
-                   "proof", json_object_get(t->event, "inbound_id"));
-
-    return ngx_comms_thread_store(f, f->engine->store->consent, in);
+    return ngx_comms_consent_write(f, stop, "keyword", &proof);
 }
 
 
@@ -409,7 +439,7 @@ ngx_comms_inbound_consent_done(ngx_comms_flow_t *f)
 
     t = f->ctx;
 
-    rc = ngx_comms_thread_written(f);
+    rc = ngx_comms_consent_written(f);
 
     if (rc == NGX_OK && ngx_comms_inbound_word(t->event) == 1) {
         ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_OPT_OUT, 1);

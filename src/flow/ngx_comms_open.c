@@ -289,7 +289,7 @@ ngx_comms_open_store(ngx_comms_flow_t *f)
 static json_t *
 ngx_comms_open_record(ngx_comms_flow_t *f, json_t *context)
 {
-    json_t              *message, *messages, *firsts;
+    json_t              *message, *messages, *firsts, *parts;
     const char          *name;
     ngx_comms_thread_t  *t;
 
@@ -299,7 +299,10 @@ ngx_comms_open_record(ngx_comms_flow_t *f, json_t *context)
     firsts = json_object();
 
     json_object_foreach(json_object_get(context, "messages"), name, message) {
+        parts = json_object_get(json_object_get(context, "parts"), name);
+
         if (json_array_append(messages, message) != 0
+            || (parts && json_array_extend(messages, parts) != 0)
             || json_object_set(firsts, name,
                                json_object_get(message, "entry_id"))
                != 0)
@@ -336,7 +339,8 @@ static json_t *
 ngx_comms_open_context(ngx_comms_flow_t *f)
 {
     size_t               i;
-    json_t              *context, *messages, *name, *fact, *message;
+    json_t              *context, *messages, *all, *parts;
+    json_t              *name, *fact, *message;
     ngx_int_t            channel;
     ngx_str_t            view;
     ngx_uint_t           n;
@@ -346,13 +350,15 @@ ngx_comms_open_context(ngx_comms_flow_t *f)
         "thread_id", "conversation_id", "company_id", "project_id",
         "request_id", "channel_method", "recipient_first_name",
         "recipient_last_name", "recipient_tel", "recipient_email",
-        "comms_consent", "project_data", "company_name", "project_name",
-        "company_rep", "initial_request_timestamp", "fallback", NULL
+        "recipient_time_zone", "comms_consent", "project_data",
+        "company_name", "project_name", "company_rep",
+        "initial_request_timestamp", "fallback", NULL
     };
 
     t = f->ctx;
 
-    context = json_pack("{s:s, s:{}}", "kind", "deliver", "messages");
+    context = json_pack("{s:s, s:{}, s:{}}", "kind", "deliver", "messages",
+                        "parts");
     if (context == NULL) {
         return NULL;
     }
@@ -374,6 +380,7 @@ ngx_comms_open_context(ngx_comms_flow_t *f)
     }
 
     messages = json_object_get(context, "messages");
+    all = json_object_get(context, "parts");
 
     json_array_foreach(json_object_get(t->facts, "channel_method"), i, name) {
         view = ngx_comms_json_view(name);
@@ -389,7 +396,10 @@ ngx_comms_open_context(ngx_comms_flow_t *f)
                           i == 0);
 
         if (message == NULL
-            || json_object_set_new(messages, (char *) view.data, message) != 0)
+            || json_object_set_new(messages, (char *) view.data, message) != 0
+            || ngx_comms_parts_make(f, message, &parts) != NGX_OK
+            || (parts
+                && json_object_set_new(all, (char *) view.data, parts) != 0))
         {
             goto failed;
         }

@@ -16,6 +16,15 @@
  *                               and it is not sent again ("unknown")
  *   refused: fence              the thread passed to another turn
  *   refused: opted_out          cancelled
+ *   refused: owner              cancelled: a human has taken the thread over
+ *   refused: newer              cancelled: a first message for a person who
+ *                               has written meanwhile
+ *   refused: channel            cancelled: a first message whose channel was
+ *                               settled without it
+ *
+ * The gate is the last row before the call: whatever may take time (window,
+ * credentials, quiet hours, the sender's pace) stands before it, so that what
+ * it found to be so is so when the call begins.
  *
  * An answer that says "surely not taken" withdraws the intent, and the next
  * run sends.  So does a run that ends between the gate and the call: a gate
@@ -31,6 +40,8 @@
 #include <base/ngx_comms_json.h>
 
 
+static ngx_int_t ngx_comms_send_conditions(ngx_comms_thread_t *t, json_t *in);
+static ngx_int_t ngx_comms_send_refused(ngx_comms_flow_t *f);
 static ngx_int_t ngx_comms_send_unsent(ngx_comms_send_t *s);
 static ngx_int_t ngx_comms_send_doubt(ngx_comms_flow_t *f, json_t *effect);
 
@@ -47,12 +58,15 @@ ngx_comms_send_prepare(ngx_comms_flow_t *f, json_t *message, ngx_uint_t first)
     t = f->ctx;
     s = &t->send;
 
+    json_incref(message);
+
     json_decref(s->message);
+    json_decref(s->moved);
     json_decref(s->outbound.template_variables);
 
     ngx_memzero(s, sizeof(ngx_comms_send_t));
 
-    s->message = json_incref(message);
+    s->message = message;
     s->first = first;
 
     (void) ngx_comms_json_str(message, "channel", &name);
@@ -104,6 +118,10 @@ ngx_comms_send_credentials(ngx_comms_flow_t *f)
     t = f->ctx;
     s = &t->send;
     secrets = f->engine->secrets;
+
+    if (s->decided) {
+        return NGX_OK;
+    }
 
     (void) ngx_comms_json_str(ngx_comms_project_channel(t->project,
                                                         s->channel),
@@ -165,6 +183,10 @@ ngx_comms_send_compose(ngx_comms_flow_t *f)
     s = &t->send;
     words = NULL;
 
+    if (s->decided) {
+        return NGX_OK;
+    }
+
     rc = ngx_comms_compose(f, &words);
 
     if (rc == NGX_OK) {
@@ -219,11 +241,7 @@ ngx_comms_send_gate(ngx_comms_flow_t *f)
                    "attempt", s->attempt.data, s->attempt.len,
                    "person_address", person->data, person->len);
 
-    /* a first message is sent without the lease, hence without a fence */
-
-    if (in && t->fence
-        && json_object_set_new(in, "fence", json_integer(t->fence)) != 0)
-    {
+    if (in && ngx_comms_send_conditions(t, in) != NGX_OK) {
         json_decref(in);
         in = NULL;
     }
@@ -232,11 +250,59 @@ ngx_comms_send_gate(ngx_comms_flow_t *f)
 }
 
 
+/*
+ * A first message is sent without the lease, hence without a fence; it is for
+ * a person who has not written yet.  Where the channels take turns ("fallback")
+ * it is sent while its channel's turn lasts.
+ */
+
+static ngx_int_t
+ngx_comms_send_conditions(ngx_comms_thread_t *t, json_t *in)
+{
+    ngx_str_t          role;
+    ngx_comms_send_t  *s;
+
+    s = &t->send;
+
+    if (t->fence
+        && json_object_set_new(in, "fence", json_integer(t->fence)) != 0)
+    {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_comms_json_str(s->message, "role", &role);
+
+    if (!(role.len == sizeof("agent") - 1
+          && ngx_strncmp(role.data, "agent", role.len) == 0)
+        && json_object_set_new(in, "owner", json_string("ai")) != 0)
+    {
+        return NGX_ERROR;
+    }
+
+    if (!s->first) {
+        return NGX_OK;
+    }
+
+    if (json_object_set_new(in, "newest_inbound_id", json_string("")) != 0) {
+        return NGX_ERROR;
+    }
+
+    if (!s->aside && json_object_get(t->facts, "fallback") != NULL
+        && ngx_comms_json_set_str(in, "channel",
+                                  &ngx_comms_channel_names[s->channel])
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_comms_send_gate_done(ngx_comms_flow_t *f)
 {
     ngx_int_t            rc;
-    ngx_str_t            refused;
     ngx_comms_send_t    *s;
     ngx_comms_thread_t  *t;
 
@@ -266,22 +332,52 @@ ngx_comms_send_gate_done(ngx_comms_flow_t *f)
         return ngx_comms_send_doubt(f, json_object_get(f->answer, "effect"));
 
     default:  /* NGX_ABORT */
-        (void) ngx_comms_json_str(f->answer, "refused", &refused);
+        return ngx_comms_send_refused(f);
+    }
+}
 
-        if (refused.len == sizeof("opted_out") - 1
-            && ngx_strncmp(refused.data, "opted_out", refused.len) == 0)
+
+static ngx_int_t
+ngx_comms_send_refused(ngx_comms_flow_t *f)
+{
+    ngx_str_t            refused;
+    ngx_uint_t           i;
+    ngx_comms_send_t    *s;
+    ngx_comms_thread_t  *t;
+
+    static const struct {
+        ngx_str_t        refused;
+        const char      *reason;
+    } reasons[] = {
+        { ngx_string("opted_out"), "opted_out" },
+        { ngx_string("owner"), "human" },
+        { ngx_string("newer"), "replied" },
+        { ngx_string("channel"), "settled" },
+        { ngx_null_string, NULL }
+    };
+
+    t = f->ctx;
+    s = &t->send;
+
+    (void) ngx_comms_json_str(f->answer, "refused", &refused);
+
+    for (i = 0; reasons[i].reason != NULL; i++) {
+
+        if (refused.len == reasons[i].refused.len
+            && ngx_memcmp(refused.data, reasons[i].refused.data, refused.len)
+               == 0)
         {
-            s->cancelled = "opted_out";
+            s->cancelled = reasons[i].reason;
             s->decided = 1;
 
             return NGX_OK;
         }
-
-        ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_FENCED, 1);
-
-        return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEFER,
-                                   "thread passed to another turn", NULL);
     }
+
+    ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_FENCED, 1);
+
+    return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEFER,
+                               "thread passed to another turn", NULL);
 }
 
 
@@ -314,6 +410,12 @@ ngx_comms_send_doubt(ngx_comms_flow_t *f, json_t *effect)
     if (state.len != sizeof("intent") - 1
         || ngx_strncmp(state.data, "intent", state.len) != 0)
     {
+        if (state.len != sizeof("done") - 1
+            || ngx_strncmp(state.data, "done", state.len) != 0)
+        {
+            s->sent.verdict = NGX_COMMS_SEND_REFUSED;
+        }
+
         s->settled = 1;
         s->decided = 1;
 

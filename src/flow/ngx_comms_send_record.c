@@ -19,6 +19,7 @@
 
 
 static ngx_uint_t ngx_comms_send_again(ngx_comms_flow_t *f);
+static ngx_uint_t ngx_comms_send_reconsider(ngx_comms_thread_t *t);
 static ngx_uint_t ngx_comms_send_patient(ngx_comms_flow_t *f);
 static const char *ngx_comms_send_status(ngx_comms_send_t *s);
 static const char *ngx_comms_send_reason(ngx_comms_send_t *s);
@@ -38,7 +39,34 @@ ngx_comms_send_again(ngx_comms_flow_t *f)
 
     return t->send.unsent
            || (t->send.called && t->send.sent.verdict == NGX_COMMS_SEND_RETRY
-               && !f->last);
+               && !f->last)
+           || ngx_comms_send_reconsider(t);
+}
+
+
+/* the window was closed, and that is news: there may be another way */
+
+static ngx_uint_t
+ngx_comms_send_reconsider(ngx_comms_thread_t *t)
+{
+    json_t            *config;
+    ngx_str_t          outside;
+    ngx_comms_send_t  *s;
+
+    s = &t->send;
+
+    if (!s->called || s->sent.verdict != NGX_COMMS_SEND_WINDOW || s->closed
+        || s->template)
+    {
+        return 0;
+    }
+
+    config = ngx_comms_project_channel(t->project, NGX_COMMS_WHATSAPP);
+
+    return !s->first
+           || ngx_comms_json_str(config, "outside_window", &outside) == NGX_OK
+           || json_object_get(config, "whatsapp_template_sid") != NULL
+           || json_object_get(config, "whatsapp_template_name") != NULL;
 }
 
 
@@ -102,7 +130,15 @@ ngx_comms_send_record(ngx_comms_flow_t *f)
         in = NULL;
     }
 
-    if (in && s->first
+    if (in && (s->cancelled || s->sent.verdict != NGX_COMMS_SENT)
+        && ngx_comms_parts_forsake(f, json_object_get(in, "messages"))
+           != NGX_OK)
+    {
+        json_decref(in);
+        in = NULL;
+    }
+
+    if (in && s->first && !s->aside
         && json_object_set_new(in, "channel_state",
                     json_pack("{s:s, s:s, s:s*}", "channel",
                               ngx_comms_channel_names[s->channel].data,
@@ -116,6 +152,16 @@ ngx_comms_send_record(ngx_comms_flow_t *f)
     if (in && s->called && s->sent.verdict == NGX_COMMS_SENT
         && json_object_set_new(in, "set",
                     json_pack("{s:s}", "conversation_status", "active"))
+           != 0)
+    {
+        json_decref(in);
+        in = NULL;
+    }
+
+    if (in && s->held
+        && json_object_set_new(in, "set",
+                    json_pack("{s:i, s:s}", "hand_off_to_human", 1,
+                              "hand_off_to_human_reason", "window_closed"))
            != 0)
     {
         json_decref(in);
@@ -214,6 +260,15 @@ ngx_comms_send_record_done(ngx_comms_flow_t *f)
         return rc;
     }
 
+    if (ngx_comms_send_reconsider(t)) {
+        s->closed = 1;
+        s->called = 0;
+        s->decided = 0;
+        ngx_memzero(&s->sent, sizeof(ngx_comms_sent_t));
+
+        return ngx_comms_flow_goto(f, ngx_comms_send_window);
+    }
+
     if (ngx_comms_send_again(f)) {
         s->withdrawn = 1;
         return NGX_OK;
@@ -226,8 +281,13 @@ ngx_comms_send_record_done(ngx_comms_flow_t *f)
                                    "thread is not in the store", NULL);
     }
 
-    if (s->first) {
+    if (s->first
+        && (!s->aside || s->cancelled || s->sent.verdict != NGX_COMMS_SENT))
+    {
         ngx_comms_send_hope(s, json_object_get(f->answer, "channel_states"));
+
+    } else {
+        s->all_failed = 0;
     }
 
     ngx_comms_send_count(f);
@@ -320,8 +380,6 @@ ngx_comms_send_count(ngx_comms_flow_t *f)
 ngx_int_t
 ngx_comms_send_suppress(ngx_comms_flow_t *f)
 {
-    json_t              *in;
-    ngx_str_t           *person;
     ngx_comms_send_t    *s;
     ngx_comms_thread_t  *t;
 
@@ -332,20 +390,16 @@ ngx_comms_send_suppress(ngx_comms_flow_t *f)
         return NGX_OK;
     }
 
-    if (ngx_comms_thread_pause(f)) {
-        return NGX_AGAIN;
+    if (t->consent.addresses == NULL
+        && ngx_comms_consent_of(f, t->facts,
+                                json_object_get(s->message, "person_address"),
+                                NULL)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
-    person = &s->outbound.person_address;
-
-    in = json_pack("{s:s%, s:s%, s:b, s:s, s:s%}",
-                   "company_id", t->company_id.data, t->company_id.len,
-                   "person_address", person->data, person->len,
-                   "opted_out", 1, "source", "provider",
-                   "proof", s->sent.code.len ? (char *) s->sent.code.data : "",
-                   s->sent.code.len);
-
-    return ngx_comms_thread_store(f, f->engine->store->consent, in);
+    return ngx_comms_consent_write(f, 1, "provider", &s->sent.code);
 }
 
 
@@ -354,7 +408,7 @@ ngx_comms_send_suppress_done(ngx_comms_flow_t *f)
 {
     ngx_int_t  rc;
 
-    rc = ngx_comms_thread_written(f);
+    rc = ngx_comms_consent_written(f);
 
     if (rc == NGX_OK) {
         ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_OPT_OUT, 1);
@@ -408,6 +462,16 @@ ngx_comms_send_conclude_done(ngx_comms_flow_t *f)
     if (t->send.unsent) {
         return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_RETRY,
                                    "message was not sent", NULL);
+    }
+
+    rc = ngx_comms_parts_next(f);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return ngx_comms_flow_goto(f, ngx_comms_send_window);
     }
 
     if (!t->send.withdrawn && !t->send.first && t->send.message != t->reply

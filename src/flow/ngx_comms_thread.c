@@ -55,6 +55,7 @@ ngx_comms_thread_cleanup(void *data)
     json_decref(t->claim);
     json_decref(t->inbound);
     json_decref(t->reply);
+    json_decref(t->parts);
     json_decref(t->event);
     json_decref(t->ask.question.input);
     json_decref(t->ask.question.schema);
@@ -62,7 +63,9 @@ ngx_comms_thread_cleanup(void *data)
     json_decref(t->ask.outcome);
     json_decref(t->ask.answer.structured);
     json_decref(t->send.message);
+    json_decref(t->send.moved);
     json_decref(t->send.outbound.template_variables);
+    json_decref(t->consent.addresses);
 }
 
 

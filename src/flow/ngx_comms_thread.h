@@ -82,6 +82,9 @@ typedef struct {
     const char              *cancelled;     /* why it was not sent, static */
     ngx_uint_t               patience;      /* tries to record beyond those of
                                                other writes */
+    ngx_msec_t               wait;          /* for its slot, ms */
+    json_t                  *moved;         /* takes its place on another
+                                               channel */
     unsigned                 settled:1;     /* an earlier run did it all */
     unsigned                 called:1;      /* the provider answered this run */
     unsigned                 decided:1;     /* "sent" holds the verdict */
@@ -95,7 +98,24 @@ typedef struct {
     unsigned                 gave_up:1;     /* its queue message is dying */
     unsigned                 withdrawn:1;
     unsigned                 all_failed:1;  /* no channel is left to hope for */
+    unsigned                 template:1;    /* goes out as a template */
+    unsigned                 closed:1;      /* the provider says that the
+                                               window is closed */
+    unsigned                 held:1;        /* left to a human for that */
+    unsigned                 aside:1;       /* the channel's state does not
+                                               follow it: a further part, or
+                                               moved here */
+    unsigned                 linking:1;     /* its address is new to the
+                                               thread */
+    unsigned                 paced:1;       /* has waited for its slot */
 } ngx_comms_send_t;
+
+
+/* a word about consent, for each address of the person */
+typedef struct {
+    json_t                  *addresses;
+    size_t                   next;          /* to be written */
+} ngx_comms_consent_t;
 
 
 typedef struct {
@@ -119,6 +139,9 @@ typedef struct {
 
     json_t                  *inbound;       /* messages of this turn */
     json_t                  *reply;         /* the message that answers them */
+    json_t                  *parts;         /* what follows the message to be
+                                               sent, or NULL */
+    size_t                   part;          /* the next one */
     json_t                  *event;         /* the message that woke us, or
                                                the report of a provider */
     ngx_str_t                entry_id;      /* of the message reported on */
@@ -128,6 +151,7 @@ typedef struct {
 
     ngx_comms_ask_t          ask;
     ngx_comms_send_t         send;
+    ngx_comms_consent_t      consent;
 
     ngx_uint_t               tries;         /* of the write in this row */
     unsigned                 pausing:1;
@@ -177,9 +201,16 @@ ngx_int_t ngx_comms_ask_call_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_ask_settle(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_ask_settle_done(ngx_comms_flow_t *f);
 
+ngx_int_t ngx_comms_send_window(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_send_window_done(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_send_link(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_send_link_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_send_credentials(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_send_credentials_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_send_compose(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_send_quiet(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_send_pace(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_send_pace_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_send_gate(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_send_gate_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_send_call(ngx_comms_flow_t *f);
@@ -247,6 +278,46 @@ void ngx_comms_send_hope(ngx_comms_send_t *s, json_t *states);
 /* sets a send up for a message of the record; NGX_OK or NGX_ERROR */
 ngx_int_t ngx_comms_send_prepare(ngx_comms_flow_t *f, json_t *message,
     ngx_uint_t first);
+
+/* segments that a text message may have, by its channel_config */
+ngx_uint_t ngx_comms_parts_segments(json_t *config);
+
+/*
+ * Makes an SMS of the record fit: its content is shortened, or cut into what
+ * it and "parts" (a new array of messages, else NULL) hold.
+ */
+ngx_int_t ngx_comms_parts_make(ngx_comms_flow_t *f, json_t *message,
+    json_t **parts);
+
+/* cuts a text that is not empty into one ngx_str_t or more, in the pool */
+ngx_int_t ngx_comms_parts_cut(ngx_pool_t *pool, json_t *config,
+    ngx_str_t *content, ngx_array_t *pieces);
+
+/* what follows the first of a claim's unsent messages: more of its answer */
+ngx_int_t ngx_comms_parts_unsent(ngx_comms_thread_t *t, json_t *unsent);
+
+/*
+ * When the message was sent and a part follows: NGX_DECLINED, and the send is
+ * set up for it; else NGX_OK.
+ */
+ngx_int_t ngx_comms_parts_next(ngx_comms_flow_t *f);
+
+/* adds to the array what becomes of the parts behind one that was not sent */
+ngx_int_t ngx_comms_parts_forsake(ngx_comms_flow_t *f, json_t *messages);
+
+/* adds to a record until when the person may be written to on WhatsApp */
+ngx_int_t ngx_comms_send_window_set(ngx_comms_thread_t *t, json_t *in);
+
+/*
+ * Whose word about consent it is: the address "from", the "aliases" (an array,
+ * or NULL) and those in "facts".  Then, as start and done of a row, writes it
+ * down for each of them.
+ */
+ngx_int_t ngx_comms_consent_of(ngx_comms_flow_t *f, json_t *facts,
+    json_t *from, json_t *aliases);
+ngx_int_t ngx_comms_consent_write(ngx_comms_flow_t *f, ngx_uint_t opted_out,
+    const char *source, ngx_str_t *proof);
+ngx_int_t ngx_comms_consent_written(ngx_comms_flow_t *f);
 
 /*
  * Fills in the send's outbound message from the message, the project and the

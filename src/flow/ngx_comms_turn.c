@@ -74,6 +74,9 @@ ngx_comms_step_t  ngx_comms_turn_steps[] = {
     { "checking whose webhook it was",
       ngx_comms_inbound_trust, ngx_comms_inbound_trust_done, 0 },
 
+    { "reading the person's addresses",
+      ngx_comms_inbound_person, ngx_comms_inbound_person_done, 0 },
+
     { "heeding STOP and START",
       ngx_comms_inbound_consent, ngx_comms_inbound_consent_done, 0 },
 
@@ -125,11 +128,23 @@ ngx_comms_step_t  ngx_comms_turn_steps[] = {
     { "preparing the answer",
       ngx_comms_turn_prepare, NULL, 0 },
 
+    { "looking at the window",
+      ngx_comms_send_window, ngx_comms_send_window_done, 0 },
+
+    { "adding the new address",
+      ngx_comms_send_link, ngx_comms_send_link_done, 0 },
+
     { "loading the channel's credentials",
       ngx_comms_send_credentials, ngx_comms_send_credentials_done, 0 },
 
     { "composing the answer",
       ngx_comms_send_compose, NULL, 0 },
+
+    { "minding quiet hours",
+      ngx_comms_send_quiet, NULL, 0 },
+
+    { "waiting for the sender's turn",
+      ngx_comms_send_pace, ngx_comms_send_pace_done, 0 },
 
     { "passing the send gate",
       ngx_comms_send_gate, ngx_comms_send_gate_done, 0 },
@@ -168,13 +183,14 @@ ngx_comms_turn_collect(ngx_comms_flow_t *f)
     unsent = json_object_get(t->claim, "unsent");
 
     if (json_array_size(unsent) > 0) {
-        if (ngx_comms_send_prepare(f, json_array_get(unsent, 0), 0)
-            != NGX_OK)
+        if (ngx_comms_parts_unsent(t, unsent) != NGX_OK
+            || ngx_comms_send_prepare(f, json_array_get(unsent, 0), 0)
+               != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        return ngx_comms_flow_goto(f, ngx_comms_send_credentials);
+        return ngx_comms_flow_goto(f, ngx_comms_send_window);
     }
 
     rc = ngx_comms_turn_choose(f);
@@ -223,6 +239,10 @@ ngx_comms_turn_choose(ngx_comms_flow_t *f)
 
     json_decref(t->reply);
     t->reply = NULL;
+
+    json_decref(t->parts);
+    t->parts = NULL;
+    t->part = 0;
 
     json_array_foreach(waiting, i, message) {
 
@@ -462,6 +482,11 @@ ngx_comms_turn_leave(ngx_comms_flow_t *f)
         }
     }
 
+    if (in && ngx_comms_send_window_set(t, in) != NGX_OK) {
+        json_decref(in);
+        in = NULL;
+    }
+
     return ngx_comms_thread_store(f, f->engine->store->record, in);
 }
 
@@ -513,14 +538,19 @@ ngx_comms_turn_answer(ngx_comms_flow_t *f)
     if (t->reply == NULL) {
         t->reply = ngx_comms_turn_reply(f);
 
-        if (t->reply == NULL) {
+        if (t->reply == NULL
+            || ngx_comms_parts_make(f, t->reply, &t->parts) != NGX_OK)
+        {
             return NGX_ERROR;
         }
     }
 
     messages = ngx_comms_turn_messages(f);
 
-    if (messages && json_array_append(messages, t->reply) != 0) {
+    if (messages && (json_array_append(messages, t->reply) != 0
+                     || (t->parts
+                         && json_array_extend(messages, t->parts) != 0)))
+    {
         json_decref(messages);
         messages = NULL;
     }
@@ -543,7 +573,8 @@ ngx_comms_turn_answer(ngx_comms_flow_t *f)
     /* who has answered needs no further copy of the first message */
 
     if (in
-        && ngx_comms_fallback_cancel_in(in, t->facts, "replied") != NGX_OK)
+        && (ngx_comms_fallback_cancel_in(in, t->facts, "replied") != NGX_OK
+            || ngx_comms_send_window_set(t, in) != NGX_OK))
     {
         json_decref(in);
         in = NULL;

@@ -22,6 +22,8 @@ ngx_int_t ngx_comms_inbound_find(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_inbound_find_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_inbound_trust(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_inbound_trust_done(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_inbound_person(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_inbound_person_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_inbound_consent(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_inbound_consent_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_inbound_heed(ngx_comms_flow_t *f);

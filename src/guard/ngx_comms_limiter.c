@@ -239,6 +239,38 @@ ngx_comms_limiter_create(ngx_comms_zone_t *zone, ngx_str_t *key,
 }
 
 
+ngx_comms_limit_t *
+ngx_comms_limiter_node(ngx_comms_zone_t *zone, ngx_str_t *key,
+    ngx_msec_t window, ngx_uint_t create)
+{
+    uint32_t            hash;
+    ngx_comms_limit_t  *limit;
+
+    hash = ngx_crc32_long(key->data, key->len);
+
+    limit = ngx_comms_limiter_lookup(zone->layout, key, hash, window);
+
+    if (limit == NULL) {
+        return create ? ngx_comms_limiter_create(zone, key, hash, window)
+                      : NULL;
+    }
+
+    ngx_queue_remove(&limit->queue);
+    ngx_queue_insert_head(&zone->layout->limits_queue, &limit->queue);
+
+    return limit;
+}
+
+
+void
+ngx_comms_limiter_drop(ngx_comms_zone_t *zone, ngx_comms_limit_t *limit)
+{
+    ngx_queue_remove(&limit->queue);
+    ngx_rbtree_delete(&zone->layout->limits, &limit->node);
+    ngx_slab_free_locked(zone->pool, limit);
+}
+
+
 ngx_uint_t
 ngx_comms_limiter_evict(ngx_comms_zone_t *zone)
 {
@@ -252,9 +284,7 @@ ngx_comms_limiter_evict(ngx_comms_zone_t *zone)
     q = ngx_queue_last(&zone->layout->limits_queue);
     limit = ngx_queue_data(q, ngx_comms_limit_t, queue);
 
-    ngx_queue_remove(q);
-    ngx_rbtree_delete(&zone->layout->limits, &limit->node);
-    ngx_slab_free_locked(zone->pool, limit);
+    ngx_comms_limiter_drop(zone, limit);
 
     return 1;
 }

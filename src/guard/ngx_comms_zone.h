@@ -92,6 +92,26 @@ ngx_int_t ngx_comms_limiter_take(ngx_comms_zone_t *zone, ngx_str_t *key,
 
 
 /*
+ * Pace: slots of a line (a sender), handed out in the order of asking.
+ *
+ * Takes slots for "who" and "what", whose names together tell the asker, and
+ * gives how long to wait for them, ms.  Within the patience given they are
+ * the asker's; else it goes away, asks again with the same names when the time
+ * has come, and finds them.  A full zone lets it pass and counts the shortage.
+ */
+typedef struct {
+    uint64_t     interval;      /* of a slot, us; not 0 */
+    ngx_uint_t   burst;         /* slots at once; 1 or more */
+    ngx_uint_t   slots;         /* that this one takes */
+    ngx_msec_t   patience;      /* a slot that is not farther away is the
+                                   asker's for good, and not kept */
+} ngx_comms_pace_t;
+
+ngx_msec_t ngx_comms_pace_take(ngx_comms_zone_t *zone, ngx_str_t *line,
+    ngx_str_t *who, ngx_str_t *what, ngx_comms_pace_t *pace);
+
+
+/*
  * Notices: "look again" to all worker processes of this zone, within
  * microseconds (an eventfd for each, made in the master).  They may come too
  * often and, when a reader is far behind, are merged into one with hash 0,

@@ -115,5 +115,16 @@ ngx_uint_t ngx_comms_zone_process_gone(ngx_pid_t pid);
 /* with the mutex held: frees memory of limits; 0 when there is none left */
 ngx_uint_t ngx_comms_limiter_evict(ngx_comms_zone_t *zone);
 
+/*
+ * With the mutex held: the node of a key and a window, the most recently used
+ * one then; made where it is absent, and "create" is not 0.  NULL: absent, or
+ * no memory is left.
+ */
+ngx_comms_limit_t *ngx_comms_limiter_node(ngx_comms_zone_t *zone,
+    ngx_str_t *key, ngx_msec_t window, ngx_uint_t create);
+
+/* with the mutex held */
+void ngx_comms_limiter_drop(ngx_comms_zone_t *zone, ngx_comms_limit_t *limit);
+
 
 #endif /* _NGX_COMMS_ZONE_PRIVATE_H_INCLUDED_ */

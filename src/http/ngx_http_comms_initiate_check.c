@@ -21,6 +21,7 @@
 #include <base/ngx_comms_clock.h>
 #include <base/ngx_comms_id.h>
 #include <base/ngx_comms_json.h>
+#include <base/ngx_comms_time_zone.h>
 #include <channel/ngx_comms_address.h>
 
 
@@ -413,6 +414,8 @@ static ngx_int_t
 ngx_http_comms_check_recipient(json_t *recipient,
     ngx_http_comms_start_t *start, ngx_http_comms_error_t *error)
 {
+    ngx_int_t  rc;
+
     if (ngx_http_comms_check_addresses(recipient, start, error) != NGX_OK) {
         return NGX_DECLINED;
     }
@@ -437,6 +440,19 @@ ngx_http_comms_check_recipient(json_t *recipient,
                                      "INVALID_RECIPIENT_LAST_NAME_FORMAT",
                                      "recipient_data.recipient_last_name "
                                      "must be a string of at most 256 bytes");
+    }
+
+    rc = ngx_comms_json_str(recipient, "recipient_time_zone",
+                            &start->time_zone);
+
+    if (rc == NGX_ERROR
+        || (rc == NGX_OK && ngx_comms_time_zone(&start->time_zone) == NULL))
+    {
+        return ngx_http_comms_refuse(error, NGX_HTTP_BAD_REQUEST,
+                                     "INVALID_RECIPIENT_TIME_ZONE",
+                                     "recipient_data.recipient_time_zone "
+                                     "must be the name of a time zone such "
+                                     "as \"Europe/London\"");
     }
 
     return NGX_OK;

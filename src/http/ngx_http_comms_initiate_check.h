@@ -27,6 +27,7 @@ typedef struct {
     ngx_str_t    email;
     ngx_str_t    first_name;
     ngx_str_t    last_name;
+    ngx_str_t    time_zone;      /* "Europe/London" */
 
     json_t      *project_data;   /* NULL: not given */
 

@@ -230,6 +230,8 @@ ngx_http_comms_initiate_facts(json_t *record, ngx_http_comms_initiate_t *in)
           offsetof(ngx_http_comms_start_t, first_name) },
         { "recipient_last_name",
           offsetof(ngx_http_comms_start_t, last_name) },
+        { "recipient_time_zone",
+          offsetof(ngx_http_comms_start_t, time_zone) },
         { NULL, 0 }
     };
 

@@ -488,7 +488,17 @@ ngx_comms_flow_fail(ngx_comms_flow_t *f, ngx_comms_flow_verdict_e verdict,
         return NGX_ERROR;
     }
 
-    level = (verdict == NGX_COMMS_FLOW_DEAD) ? NGX_LOG_ERR : NGX_LOG_WARN;
+    /* whoever is to come back at a time has not failed */
+
+    if (verdict == NGX_COMMS_FLOW_DEAD) {
+        level = NGX_LOG_ERR;
+
+    } else if (verdict == NGX_COMMS_FLOW_DEFER && f->retry_after != 0) {
+        level = NGX_LOG_INFO;
+
+    } else {
+        level = NGX_LOG_WARN;
+    }
 
     ngx_log_error(level, f->log, 0, "%V, %s", &f->reason, then[verdict]);
 

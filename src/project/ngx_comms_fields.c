@@ -68,6 +68,10 @@ ngx_comms_fields_value(ngx_comms_document_t *doc,
                && ngx_comms_fields_within(field, json_integer_value(value));
         break;
 
+    case NGX_COMMS_FIELD_BOOLEAN:
+        good = json_is_boolean(value);
+        break;
+
     case NGX_COMMS_FIELD_OBJECT:
         good = json_is_object(value);
 

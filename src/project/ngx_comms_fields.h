@@ -21,6 +21,7 @@ typedef enum {
     NGX_COMMS_FIELD_STRING = 0,  /* one line; min and max in characters */
     NGX_COMMS_FIELD_TEXT,        /* the same with line breaks */
     NGX_COMMS_FIELD_INTEGER,     /* min and max of the value */
+    NGX_COMMS_FIELD_BOOLEAN,
     NGX_COMMS_FIELD_OBJECT,      /* its members have a table of their own */
     NGX_COMMS_FIELD_LIST,        /* of strings; min and max of its length */
     NGX_COMMS_FIELD_MAP          /* any name to a string; min and max of its

@@ -15,26 +15,15 @@
 
 #include <project/ngx_comms_project_files.h>
 #include <project/ngx_comms_fields.h>
+#include <project/ngx_comms_project_values.h>
 #include <ai/ngx_comms_ai.h>
 #include <base/ngx_comms_json.h>
 #include <channel/ngx_comms_address.h>
 
 
-/* "+" and a reply token of 43 characters must fit before the "@" too */
-#define NGX_COMMS_REPLY_LOCAL_MAX  20
-
-
-static ngx_uint_t ngx_comms_check_digest(ngx_str_t *value);
-static ngx_uint_t ngx_comms_check_status(ngx_str_t *value);
-static ngx_uint_t ngx_comms_check_channel(ngx_str_t *value);
-static ngx_uint_t ngx_comms_check_state(ngx_str_t *value);
-static ngx_uint_t ngx_comms_check_reply_to(ngx_str_t *value);
-static ngx_uint_t ngx_comms_check_callback(ngx_str_t *value);
-static ngx_uint_t ngx_comms_check_template(ngx_str_t *value);
-static ngx_uint_t ngx_comms_check_source(ngx_str_t *value);
-static ngx_uint_t ngx_comms_check_is(ngx_str_t *value, const char *word);
 static void ngx_comms_check_allowed(ngx_comms_document_t *doc);
 static void ngx_comms_check_variables(ngx_comms_document_t *doc);
+static void ngx_comms_check_quiet(ngx_comms_document_t *doc);
 static void ngx_comms_check_credentials(ngx_comms_document_t *doc,
     ngx_comms_secrets_t *secrets);
 static void ngx_comms_check_ai_key(ngx_comms_document_t *doc,
@@ -102,6 +91,23 @@ static const ngx_comms_field_t  ngx_comms_ai_fields[] = {
 };
 
 
+static const ngx_comms_field_t  ngx_comms_quiet_fields[] = {
+
+    { "from", NGX_COMMS_FIELD_STRING, 1, 0, 5, 5, ngx_comms_check_time, NULL,
+      "a time between \"00:00\" and \"23:59\"" },
+    { "to", NGX_COMMS_FIELD_STRING, 1, 0, 5, 5, ngx_comms_check_time, NULL,
+      "a time between \"00:00\" and \"23:59\"" },
+    { "time_zone", NGX_COMMS_FIELD_STRING, 1, 0, 1, 64, ngx_comms_check_zone,
+      NULL, "a time zone of the system's tz database, as \"Europe/London\"" },
+    { "days", NGX_COMMS_FIELD_LIST, 0, 0, 1, 7, ngx_comms_check_day, NULL,
+      "a list of 1 to 7 of \"monday\" to \"sunday\"" },
+    { "replies", NGX_COMMS_FIELD_BOOLEAN, 0, 0, 0, 0, NULL, NULL,
+      "true or false" },
+
+    { NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
+};
+
+
 static const ngx_comms_field_t  ngx_comms_whatsapp_fields[] = {
 
     { "company_whatsapp_number", NGX_COMMS_FIELD_STRING, 1, 1, 3, 16,
@@ -112,6 +118,17 @@ static const ngx_comms_field_t  ngx_comms_whatsapp_fields[] = {
       ngx_comms_name_valid, NULL, NGX_COMMS_NAME_WORDS },
     { "whatsapp_template_sid", NGX_COMMS_FIELD_STRING, 0, 0, 34, 34,
       ngx_comms_check_template, NULL, "\"HX\" and 32 hex digits" },
+    { "whatsapp_template_name", NGX_COMMS_FIELD_STRING, 0, 0, 1, 512,
+      ngx_comms_check_template_name, NULL,
+      "1 to 512 lower-case letters, digits and \"_\"" },
+    { "whatsapp_template_language", NGX_COMMS_FIELD_STRING, 0, 0, 2, 10,
+      ngx_comms_check_language, NULL,
+      "a language code of WhatsApp's, as \"en\" or \"en_GB\"" },
+    { "outside_window", NGX_COMMS_FIELD_STRING, 0, 0, 1, 32,
+      ngx_comms_check_outside, NULL,
+      "\"template\", \"channel\" or \"hold\"" },
+    { "messages_per_second", NGX_COMMS_FIELD_INTEGER, 0, 0, 1, 100000, NULL,
+      NULL, "an integer between 1 and 100000" },
     { "whatsapp_template_variables", NGX_COMMS_FIELD_MAP, 0, 0, 1, 100,
       ngx_comms_check_source, NULL,
       "1 to 100 names, each with \"message\", \"recipient_first_name\","
@@ -136,6 +153,14 @@ static const ngx_comms_field_t  ngx_comms_sms_fields[] = {
     { "status_callback", NGX_COMMS_FIELD_STRING, 0, 0, 9, 1000,
       ngx_comms_check_callback, NULL,
       "an \"https://\" URL without \"?\" and \"#\"" },
+    { "messaging_service_sid", NGX_COMMS_FIELD_STRING, 0, 0, 34, 34,
+      ngx_comms_check_service, NULL, "\"MG\" and 32 hex digits" },
+    { "max_segments", NGX_COMMS_FIELD_INTEGER, 0, 0, 1, 10, NULL, NULL,
+      "an integer between 1 and 10" },
+    { "split", NGX_COMMS_FIELD_BOOLEAN, 0, 0, 0, 0, NULL, NULL,
+      "true or false" },
+    { "messages_per_second", NGX_COMMS_FIELD_INTEGER, 0, 0, 1, 100000, NULL,
+      NULL, "an integer between 1 and 100000" },
 
     { NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
 };
@@ -157,6 +182,8 @@ static const ngx_comms_field_t  ngx_comms_email_fields[] = {
       "a string of 1 to 100 characters" },
     { "default_subject", NGX_COMMS_FIELD_STRING, 0, 1, 1, 200, NULL, NULL,
       "a string of 1 to 200 characters" },
+    { "messages_per_second", NGX_COMMS_FIELD_INTEGER, 0, 0, 1, 100000, NULL,
+      NULL, "an integer between 1 and 100000" },
 
     { NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
 };
@@ -201,6 +228,8 @@ static const ngx_comms_field_t  ngx_comms_project_fields[] = {
       ngx_comms_ai_fields, "an object" },
     { "channel_config", NGX_COMMS_FIELD_OBJECT, 1, 0, 0, 0, NULL,
       ngx_comms_channel_fields, "an object" },
+    { "quiet_hours", NGX_COMMS_FIELD_OBJECT, 0, 0, 0, 0, NULL,
+      ngx_comms_quiet_fields, "an object" },
 
     { NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
 };
@@ -218,172 +247,13 @@ ngx_comms_project_check(ngx_comms_document_t *doc,
 
     ngx_comms_check_allowed(doc);
     ngx_comms_check_variables(doc);
+    ngx_comms_check_quiet(doc);
 
     if (secrets != NULL) {
         ngx_comms_check_credentials(doc, secrets);
     }
 
     return doc->mistakes == 0 ? NGX_OK : NGX_ERROR;
-}
-
-
-ngx_uint_t
-ngx_comms_name_valid(ngx_str_t *name)
-{
-    size_t  i;
-    u_char  ch;
-
-    if (name->len == 0 || name->len > NGX_COMMS_NAME_MAX) {
-        return 0;
-    }
-
-    for (i = 0; i < name->len; i++) {
-        ch = name->data[i];
-
-        if (!((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z')
-              || (ch >= '0' && ch <= '9')
-              || ch == '.' || ch == '_' || ch == '-'))
-        {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static ngx_uint_t
-ngx_comms_check_digest(ngx_str_t *value)
-{
-    size_t  i;
-    u_char  ch;
-
-    if (value->len != 64) {
-        return 0;
-    }
-
-    for (i = 0; i < value->len; i++) {
-        ch = value->data[i];
-
-        if (!((ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'f'))) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static ngx_uint_t
-ngx_comms_check_status(ngx_str_t *value)
-{
-    return ngx_comms_check_is(value, "active")
-           || ngx_comms_check_is(value, "inactive");
-}
-
-
-static ngx_uint_t
-ngx_comms_check_channel(ngx_str_t *value)
-{
-    return ngx_comms_channel_by_name(value) != NGX_ERROR;
-}
-
-
-static ngx_uint_t
-ngx_comms_check_state(ngx_str_t *value)
-{
-    return ngx_comms_check_is(value, "conversations")
-           || ngx_comms_check_is(value, "replay");
-}
-
-
-static ngx_uint_t
-ngx_comms_check_reply_to(ngx_str_t *value)
-{
-    u_char  *at;
-
-    if (!ngx_comms_email_valid(value)) {
-        return 0;
-    }
-
-    at = ngx_strlchr(value->data, value->data + value->len, '@');
-
-    return at != NULL
-           && at - value->data <= NGX_COMMS_REPLY_LOCAL_MAX
-           && ngx_strlchr(value->data, at, '+') == NULL;
-}
-
-
-/* Twilio signs the URL as it is here; the marker becomes its query */
-
-static ngx_uint_t
-ngx_comms_check_callback(ngx_str_t *value)
-{
-    size_t  i;
-
-    if (value->len <= sizeof("https://") - 1
-        || ngx_strncmp(value->data, "https://", sizeof("https://") - 1) != 0)
-    {
-        return 0;
-    }
-
-    for (i = 0; i < value->len; i++) {
-        if (value->data[i] <= ' ' || value->data[i] >= 0x7f
-            || value->data[i] == '?' || value->data[i] == '#')
-        {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static ngx_uint_t
-ngx_comms_check_template(ngx_str_t *value)
-{
-    size_t  i;
-    u_char  ch;
-
-    if (value->len != 34 || ngx_strncmp(value->data, "HX", 2) != 0) {
-        return 0;
-    }
-
-    for (i = 2; i < value->len; i++) {
-        ch = value->data[i] | 0x20;
-
-        if (!((ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'f'))) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static ngx_uint_t
-ngx_comms_check_source(ngx_str_t *value)
-{
-    size_t  len;
-
-    len = sizeof("project_data.") - 1;
-
-    return ngx_comms_check_is(value, "message")
-           || ngx_comms_check_is(value, "recipient_first_name")
-           || ngx_comms_check_is(value, "recipient_last_name")
-           || ngx_comms_check_is(value, "company_name")
-           || ngx_comms_check_is(value, "project_name")
-           || ngx_comms_check_is(value, "company_rep.name")
-           || (value->len > len
-               && ngx_strncmp(value->data, "project_data.", len) == 0);
-}
-
-
-static ngx_uint_t
-ngx_comms_check_is(ngx_str_t *value, const char *word)
-{
-    return value->len == ngx_strlen(word)
-           && ngx_strncmp(value->data, word, value->len) == 0;
 }
 
 
@@ -454,10 +324,76 @@ ngx_comms_check_variables(ngx_comms_document_t *doc)
                              at.key);
 
     if (json_object_get(config, member.key) != NULL
-        && json_object_get(config, "whatsapp_template_sid") == NULL)
+        && json_object_get(config, "whatsapp_template_sid") == NULL
+        && json_object_get(config, "whatsapp_template_name") == NULL)
     {
         ngx_comms_document_wrong(doc, &member, "is useless without"
                                  " \"whatsapp_template_sid\"");
+    }
+
+    member.key = "whatsapp_template_language";
+
+    if ((json_object_get(config, member.key) == NULL)
+        != (json_object_get(config, "whatsapp_template_name") == NULL))
+    {
+        ngx_comms_document_wrong(doc, &member, "goes together with"
+                                 " \"whatsapp_template_name\"");
+    }
+
+    member.key = "outside_window";
+
+    if (json_is_string(json_object_get(config, member.key))
+        && ngx_strcmp(json_string_value(json_object_get(config, member.key)),
+                      "template")
+           == 0
+        && json_object_get(config, "whatsapp_template_sid") == NULL
+        && json_object_get(config, "whatsapp_template_name") == NULL)
+    {
+        ngx_comms_document_wrong(doc, &member, "is \"template\", and there"
+                                 " is no template");
+    }
+}
+
+
+/* equal times are a whole day, and not all days may be quiet */
+
+static void
+ngx_comms_check_quiet(ngx_comms_document_t *doc)
+{
+    size_t                  i, k;
+    json_t                 *quiet, *days;
+    ngx_comms_json_path_t   root, at, member;
+
+    ngx_memzero(&root, sizeof(ngx_comms_json_path_t));
+
+    at.parent = &root;
+    at.key = "quiet_hours";
+
+    member.parent = &at;
+    member.key = "days";
+
+    quiet = json_object_get(doc->root, at.key);
+    days = json_object_get(quiet, member.key);
+
+    for (i = 0; i < json_array_size(days); i++) {
+        for (k = 0; k < i; k++) {
+            if (json_equal(json_array_get(days, i), json_array_get(days, k)))
+            {
+                ngx_comms_document_wrong(doc, &member, "names a day twice");
+                return;
+            }
+        }
+    }
+
+    member.key = "to";
+
+    if (json_is_string(json_object_get(quiet, "from"))
+        && json_equal(json_object_get(quiet, "from"),
+                      json_object_get(quiet, member.key))
+        && (days == NULL || json_array_size(days) == 7))
+    {
+        ngx_comms_document_wrong(doc, &member, "equals \"from\", a whole"
+                                 " day, and all days are meant");
     }
 }
 

@@ -82,6 +82,7 @@ export function project(changes = {}) {
                 company_sms_number: COMPANY.sms,
                 provider: 'twilio',
                 credentials_id: 'twilio-acme',
+                messages_per_second: 1000,
             },
             email: {
                 company_email: COMPANY.email,

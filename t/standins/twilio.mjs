@@ -9,6 +9,7 @@
  *   const twilio = await start({ accounts: { 'AC…': { token: '…' } } });
  *   twilio.messages            taken, oldest first; "text" is what the person
  *                              reads: templates = { 'HX…': 'Hi {{1}}' }
+ *   twilio.window = false      no WhatsApp window is open: templates alone
  *   twilio.fault({ ... })      see server.mjs
  *   await twilio.deliver({ url, from, to, body })
  *   await twilio.report({ base, message: messages[0], status: 'delivered' })
@@ -58,6 +59,7 @@ export async function start({ port = 0, accounts, refuse = {}, templates = {},
     onmessage = null } = {}) {
     const messages = [];
     const strange = [];
+    const self = { window: true };
 
     const server = await serve({ port, handle });
 
@@ -93,7 +95,8 @@ export async function start({ port = 0, accounts, refuse = {}, templates = {},
             }
         }
 
-        const code = refuse[fields.get('To')] ?? check(fields);
+        const code = refuse[fields.get('To')]
+            ?? (check(fields) || (windowless(fields) ? 63016 : 0));
 
         if (code !== 0) {
             return problem(code);
@@ -110,14 +113,20 @@ export async function start({ port = 0, accounts, refuse = {}, templates = {},
         });
     }
 
-    return {
+    /* a person who wrote nothing on WhatsApp in the last 24 hours */
+    function windowless(fields) {
+        return !self.window && fields.get('To').startsWith('whatsapp:')
+            && !fields.has('ContentSid');
+    }
+
+    return Object.assign(self, {
         ...server,
         messages,
         strange,
         refuse,
         deliver: (what) => deliver(accounts, what),
         report: (what) => report(accounts, what),
-    };
+    });
 }
 
 
