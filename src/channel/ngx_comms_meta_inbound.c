@@ -29,9 +29,13 @@
 #include <channel/ngx_comms_meta.h>
 
 
-#define NGX_COMMS_META_MAX_AGE  (8 * 24 * 3600)
+#define NGX_COMMS_META_MAX_AGE    (8 * 24 * 3600)
+#define NGX_COMMS_META_NO_ESCAPE  0x10000
 
 
+static json_t *ngx_comms_meta_document(ngx_pool_t *pool, ngx_str_t *body);
+static void ngx_comms_meta_mend(u_char *p, u_char *last);
+static ngx_uint_t ngx_comms_meta_escape(u_char *p, u_char *last);
 static ngx_int_t ngx_comms_meta_entries(ngx_pool_t *pool, json_t *document,
     time_t now, json_t *events);
 static ngx_int_t ngx_comms_meta_change(ngx_pool_t *pool, json_t *change,
@@ -55,14 +59,13 @@ ngx_int_t
 ngx_comms_meta_parse(ngx_pool_t *pool, ngx_comms_webhook_t *wh,
     json_t *credentials, json_t **events, const char **words)
 {
-    json_t                  *document, *list;
-    ngx_int_t                rc;
-    ngx_str_t                object;
-    ngx_comms_json_error_t   err;
+    json_t     *document, *list;
+    ngx_int_t   rc;
+    ngx_str_t   object;
 
     *events = NULL;
 
-    document = ngx_comms_json_parse(&wh->body, &err);
+    document = ngx_comms_meta_document(pool, &wh->body);
 
     if (!json_is_object(document)) {
         json_decref(document);
@@ -100,6 +103,92 @@ ngx_comms_meta_parse(ngx_pool_t *pool, ngx_comms_webhook_t *wh,
     *events = list;
 
     return NGX_OK;
+}
+
+
+/*
+ * A NUL and half of a surrogate pair are no text in JSON here, and one message
+ * with either would keep all the others of its body out, again and again for
+ * seven days.  They become U+FFFD.
+ */
+
+static json_t *
+ngx_comms_meta_document(ngx_pool_t *pool, ngx_str_t *body)
+{
+    json_t                  *document;
+    ngx_str_t                mended;
+    ngx_comms_json_error_t   err;
+
+    document = ngx_comms_json_parse(body, &err);
+
+    if (document != NULL || body->len == 0) {
+        return document;
+    }
+
+    mended.len = body->len;
+    mended.data = ngx_pstrdup(pool, body);
+    if (mended.data == NULL) {
+        return NULL;
+    }
+
+    ngx_comms_meta_mend(mended.data, mended.data + mended.len);
+
+    return ngx_comms_json_parse(&mended, &err);
+}
+
+
+static void
+ngx_comms_meta_mend(u_char *p, u_char *last)
+{
+    ngx_uint_t  unit, next;
+
+    while (p < last) {
+
+        if (*p != '\\') {
+            p++;
+            continue;
+        }
+
+        unit = ngx_comms_meta_escape(p, last);
+
+        if (unit == NGX_COMMS_META_NO_ESCAPE) {
+            p += 2;
+            continue;
+        }
+
+        if (unit >= 0xd800 && unit <= 0xdbff) {
+            next = ngx_comms_meta_escape(p + 6, last);
+
+            if (next >= 0xdc00 && next <= 0xdfff) {
+                p += 12;
+                continue;
+            }
+        }
+
+        if (unit == 0 || (unit >= 0xd800 && unit <= 0xdfff)) {
+            ngx_memcpy(p + 2, "fffd", 4);
+        }
+
+        p += 6;
+    }
+}
+
+
+/* the unit that the escape of six characters at p stands for */
+
+static ngx_uint_t
+ngx_comms_meta_escape(u_char *p, u_char *last)
+{
+    ngx_int_t  unit;
+
+    if (last - p < 6 || p[0] != '\\' || p[1] != 'u') {
+        return NGX_COMMS_META_NO_ESCAPE;
+    }
+
+    unit = ngx_hextoi(p + 2, 4);
+
+    return (unit == NGX_ERROR) ? NGX_COMMS_META_NO_ESCAPE
+                               : (ngx_uint_t) unit;
 }
 
 

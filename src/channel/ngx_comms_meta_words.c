@@ -27,6 +27,8 @@ typedef ngx_int_t (*ngx_comms_meta_words_pt)(ngx_pool_t *pool, json_t *body,
     json_t *event, ngx_str_t *content);
 
 
+static ngx_int_t ngx_comms_meta_words_unknown(ngx_pool_t *pool,
+    ngx_str_t *content);
 static ngx_int_t ngx_comms_meta_words_text(ngx_pool_t *pool, json_t *body,
     json_t *event, ngx_str_t *content);
 static ngx_int_t ngx_comms_meta_words_button(ngx_pool_t *pool, json_t *body,
@@ -76,7 +78,7 @@ ngx_int_t
 ngx_comms_meta_words(ngx_pool_t *pool, json_t *message, json_t *event,
     ngx_str_t *content)
 {
-    ngx_str_t               type, none;
+    ngx_str_t               type;
     ngx_comms_meta_type_t  *t;
 
     (void) ngx_comms_json_str(message, "type", &type);
@@ -91,7 +93,16 @@ ngx_comms_meta_words(ngx_pool_t *pool, json_t *message, json_t *event,
         }
     }
 
-    /* polls, albums, and what WhatsApp has yet to invent */
+    return ngx_comms_meta_words_unknown(pool, content);
+}
+
+
+/* polls, albums, and what WhatsApp has yet to invent */
+
+static ngx_int_t
+ngx_comms_meta_words_unknown(ngx_pool_t *pool, ngx_str_t *content)
+{
+    ngx_str_t  none;
 
     ngx_str_null(&none);
 
@@ -166,6 +177,11 @@ ngx_comms_meta_words_interactive(ngx_pool_t *pool, json_t *body,
     /* a filled form of a flow */
 
     reply = json_object_get(body, "nfm_reply");
+
+    if (!json_is_object(reply)) {
+        return ngx_comms_meta_words_unknown(pool, content);
+    }
+
     (void) ngx_comms_json_str(reply, "response_json", &raw);
 
     if (ngx_comms_event_text(pool, &raw, &text) != NGX_OK) {

@@ -30,8 +30,8 @@ export const MODULE = wanted === '' ? null : path.resolve(TOP, wanted);
 
 const QUEUES = ['open', 'reply', 'status', 'later', 'whatsapp', 'sms',
     'email'];
-const PROTOCOLS = ['openai', 'twilio', 'sendgrid'];
-const PATHS = { openai: '/v1/', twilio: '/', sendgrid: '/' };
+const PROTOCOLS = ['openai', 'twilio', 'meta', 'sendgrid'];
+const PATHS = { openai: '/v1/', twilio: '/', meta: '/', sendgrid: '/' };
 const run = promisify(execFile);
 
 
@@ -166,6 +166,10 @@ ${QUEUES.map(worker).join('\n')}
             comms_webhook twilio;
         }
 
+        location /webhooks/meta {
+            comms_webhook meta;
+        }
+
         location /webhooks/sendgrid/ {
             comms_webhook sendgrid;
         }`}
@@ -182,7 +186,8 @@ ${QUEUES.map(worker).join('\n')}
             internal;
             comms_jobs;
         }
-${PROTOCOLS.map(location).join('\n')}
+${PROTOCOLS.filter((name) => upstreams[name] !== undefined).map(location)
+        .join('\n')}
         ${server}
     }
 }

@@ -2,7 +2,7 @@
 /*
  * Copyright (C) the ngx_http_comms_module authors
  *
- * A whole small world for one scenario: the three providers' stand-ins, an
+ * A whole small world for one scenario: the providers' stand-ins, an
  * nginx with the module in front of them, a company, and a person who has a
  * phone and a mailbox.
  *
@@ -17,6 +17,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import test from 'node:test';
 
+import * as meta from '../standins/meta.mjs';
 import * as openai from '../standins/openai.mjs';
 import * as sendgrid from '../standins/sendgrid.mjs';
 import { post } from '../standins/server.mjs';
@@ -30,6 +31,12 @@ export const AI_KEY = 'sk-scenario-secret-key';
 export const MAIL_KEY = 'SG.scenario-secret-key';
 export const INBOUND = 'inbound-secret-0123456789';
 export const REPLY_KEY = 'reply-signing-secret-0123456789';
+export const META = {
+    number: '100000000000001',
+    token: 'EAAscenario-token-of-a-system-user',
+    secret: 'scenario-app-secret',
+    verify: 'scenario-verify-token',
+};
 /* with which SendGrid signs its Event Webhook */
 export const EVENTS = crypto.generateKeyPairSync('ec', {
     namedCurve: 'prime256v1',
@@ -119,6 +126,11 @@ export function secrets(changes = {}) {
         'twilio-acme': {
             provider: 'twilio', account_sid: SID, auth_token: TOKEN,
         },
+        'meta-acme': {
+            provider: 'meta', access_token: META.token,
+            phone_number_id: META.number, app_secrets: [META.secret],
+            verify_token: META.verify,
+        },
         'sendgrid-acme': {
             provider: 'sendgrid', api_key: MAIL_KEY,
             inbound_tokens: [INBOUND], reply_keys: [REPLY_KEY],
@@ -176,6 +188,15 @@ export class World {
         w.twilio = await twilio.start({
             accounts: { [SID]: { token: TOKEN } },
         });
+        w.meta = await meta.start({
+            numbers: {
+                [META.number]: {
+                    token: META.token, secret: META.secret,
+                    display: COMPANY.whatsapp.slice(1),
+                },
+            },
+            ...options.meta,
+        });
         w.sendgrid = await sendgrid.start({ keys: [MAIL_KEY] });
 
         try {
@@ -196,6 +217,7 @@ export class World {
                 upstreams: {
                     openai: await between('openai', w.ai.url),
                     twilio: await between('twilio', w.twilio.url),
+                    meta: await between('meta', w.meta.url),
                     sendgrid: await between('sendgrid', w.sendgrid.url),
                 },
             });
@@ -210,6 +232,7 @@ export class World {
     at(nginx) {
         this.nginx = nginx;
         this.url = nginx.url;
+        this.metaHook = `${this.url}/webhooks/meta`;
         this.twilioHook = `${this.url}/webhooks/twilio`;
         this.sendgridHook = `${this.url}/webhooks/sendgrid/${INBOUND}`;
 
@@ -366,7 +389,8 @@ export class World {
 
     async close() {
         await this.nginx?.stop();
-        await Promise.all([this.ai, this.twilio, this.sendgrid, this.relay]
+        await Promise.all([this.ai, this.twilio, this.meta, this.sendgrid,
+            this.relay]
             .map((s) => s?.close()));
     }
 
@@ -375,10 +399,12 @@ export class World {
         assert.deepEqual(this.nginx.complaints(), []);
         assert.deepEqual(this.ai.strange, []);
         assert.deepEqual(this.twilio.strange, []);
+        assert.deepEqual(this.meta.strange, []);
 
         const log = this.nginx.log();
 
-        for (const secret of [TOKEN, AI_KEY, MAIL_KEY, REPLY_KEY, API_KEY,
+        for (const secret of [TOKEN, META.token, META.secret, META.verify,
+            AI_KEY, MAIL_KEY, REPLY_KEY, API_KEY,
             ADA.tel, ADA.email, 'I can start Monday'])
         {
             assert.ok(!log.includes(secret), `in error.log: ${secret}`);
