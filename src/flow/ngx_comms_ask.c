@@ -571,17 +571,22 @@ ngx_comms_ask_permanent(ngx_comms_flow_t *f)
 static ngx_int_t
 ngx_comms_ask_fail(ngx_comms_flow_t *f)
 {
-    ngx_comms_ai_answer_t  *answer;
+    ngx_str_t               id;
     ngx_comms_thread_t     *t;
+    ngx_comms_ai_answer_t  *answer;
 
     t = f->ctx;
     answer = &t->ask.answer;
+
+    (void) ngx_comms_json_str(json_object_get(t->project->config, "ai_config"),
+                              "api_key_reference", &id);
 
     f->retry_after = answer->retry_after;
 
     if (f->retry_after == 0
         && (answer->verdict == NGX_COMMS_AI_QUOTA
-            || answer->verdict == NGX_COMMS_AI_CONFIG))
+            || (answer->verdict == NGX_COMMS_AI_CONFIG
+                && !ngx_comms_thread_rotated(f, &id))))
     {
         f->retry_after = NGX_COMMS_ASK_OPERATOR_DELAY;
     }

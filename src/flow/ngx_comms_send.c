@@ -44,6 +44,7 @@ static ngx_int_t ngx_comms_send_conditions(ngx_comms_thread_t *t, json_t *in);
 static ngx_int_t ngx_comms_send_refused(ngx_comms_flow_t *f);
 static ngx_int_t ngx_comms_send_unsent(ngx_comms_send_t *s);
 static ngx_int_t ngx_comms_send_doubt(ngx_comms_flow_t *f, json_t *effect);
+static void ngx_comms_send_rotated(ngx_comms_flow_t *f);
 
 
 ngx_int_t
@@ -491,8 +492,34 @@ ngx_comms_send_call_done(ngx_comms_flow_t *f)
         s->sent.words = "the provider's answer could not be read";
     }
 
+    if (s->sent.verdict == NGX_COMMS_SEND_CONFIG) {
+        ngx_comms_send_rotated(f);
+    }
+
     s->called = 1;
     s->decided = 1;
 
     return NGX_OK;
+}
+
+
+/* what an older version of a secret could not send, the new one may */
+
+static void
+ngx_comms_send_rotated(ngx_comms_flow_t *f)
+{
+    ngx_str_t            id;
+    ngx_comms_send_t    *s;
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
+    s = &t->send;
+
+    (void) ngx_comms_json_str(ngx_comms_project_channel(t->project,
+                                                        s->channel),
+                              "credentials_id", &id);
+
+    if (ngx_comms_thread_rotated(f, &id)) {
+        s->sent.verdict = NGX_COMMS_SEND_RETRY;
+    }
 }

@@ -337,3 +337,18 @@ ngx_comms_thread_str(ngx_comms_flow_t *f, json_t *object, const char *key,
 
     return value->data == NULL ? NGX_ERROR : NGX_OK;
 }
+
+
+ngx_uint_t
+ngx_comms_thread_rotated(ngx_comms_flow_t *f, ngx_str_t *id)
+{
+    ngx_comms_secrets_t  *secrets;
+
+    secrets = f->engine->secrets;
+
+    return f->exchange != NULL
+           && f->exchange->outcome == NGX_COMMS_EXCHANGE_COMPLETE
+           && f->exchange->status == 401
+           && secrets->refused != NULL
+           && secrets->refused(secrets, id) == NGX_OK;
+}

@@ -341,4 +341,11 @@ extern ngx_comms_step_t  ngx_comms_status_steps[];
 extern ngx_comms_step_t  ngx_comms_fallback_steps[];
 
 
+/*
+ * Behind a call that a provider refused with 401: 1 when the credentials of
+ * that id are fetched anew for the next run, as they may have been rotated.
+ */
+ngx_uint_t ngx_comms_thread_rotated(ngx_comms_flow_t *f, ngx_str_t *id);
+
+
 #endif /* _NGX_COMMS_THREAD_H_INCLUDED_ */

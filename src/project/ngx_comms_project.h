@@ -94,6 +94,14 @@ struct ngx_comms_secrets_s {
     ngx_int_t  (*of_provider)(ngx_comms_secrets_t *secrets,
                    ngx_str_t *provider, ngx_pool_t *pool,
                    ngx_array_t **list, ngx_comms_op_t *op);
+
+    /*
+     * A provider refused the credentials of that id: they may have been
+     * rotated.  NGX_OK: the next get fetches them anew; NGX_DECLINED: it
+     * would bring no others, or brought these a moment ago.  NULL where there
+     * can be no others.
+     */
+    ngx_int_t  (*refused)(ngx_comms_secrets_t *secrets, ngx_str_t *id);
 };
 
 

@@ -15,6 +15,7 @@
 #define NGX_COMMS_CACHE_FAILED    2000      /* a fetch that failed */
 #define NGX_COMMS_CACHE_RETRY     5000      /* the same, with a value left */
 #define NGX_COMMS_CACHE_GRACE     3600000
+#define NGX_COMMS_CACHE_DOUBT     60000     /* between two that are forced */
 
 #define NGX_COMMS_CACHE_UNKNOWNS  10000
 
@@ -116,6 +117,33 @@ ngx_comms_cache_want(ngx_comms_cache_t *cache, ngx_str_t *key)
     {
         ngx_comms_cache_fetch(entry);
     }
+}
+
+
+ngx_int_t
+ngx_comms_cache_doubt(ngx_comms_cache_t *cache, ngx_str_t *key)
+{
+    ngx_comms_cached_t  *entry;
+
+    entry = ngx_comms_cache_entry(cache, key);
+
+    if (entry == NULL || entry->rc != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (entry->doubted
+        && ngx_current_msec - entry->doubt < NGX_COMMS_CACHE_DOUBT)
+    {
+        /* others that ask while it is being fetched wait for it, too */
+        return ((ngx_msec_int_t) (entry->fetched - entry->doubt) < 0)
+               ? NGX_OK : NGX_DECLINED;
+    }
+
+    entry->doubted = 1;
+    entry->doubt = ngx_current_msec;
+    entry->expires = ngx_current_msec;
+
+    return NGX_OK;
 }
 
 
@@ -232,6 +260,7 @@ ngx_comms_cache_times(ngx_comms_cached_t *entry, ngx_int_t rc)
     switch (rc) {
 
     case NGX_OK:
+        entry->fetched = now;
         entry->expires = now + term;
         entry->refresh = now + term - term / 10
                          - (ngx_msec_t) ngx_random() % (term / 5 + 1);

@@ -59,7 +59,10 @@ struct ngx_comms_cached_s {
     ngx_msec_t                 refresh;
     ngx_msec_t                 expires;
     ngx_msec_t                 until;      /* good without a service */
+    ngx_msec_t                 fetched;    /* when it was, well */
+    ngx_msec_t                 doubt;      /* when somebody doubted it */
     unsigned                   fetching:1;
+    unsigned                   doubted:1;  /* ever */
     unsigned                   said:1;     /* what is wrong was logged; for
                                               the fetcher, until it is well */
     u_char                     key[1];
@@ -79,6 +82,13 @@ ngx_int_t ngx_comms_cache_get(ngx_comms_cache_t *cache, ngx_str_t *key,
 
 /* fetches what is not known, for nobody in particular */
 void ngx_comms_cache_want(ngx_comms_cache_t *cache, ngx_str_t *key);
+
+/*
+ * What is known is not to be given any more before it was fetched again.
+ * NGX_DECLINED: nothing is known, or it was doubted within the last minute
+ * and fetched since.
+ */
+ngx_int_t ngx_comms_cache_doubt(ngx_comms_cache_t *cache, ngx_str_t *key);
 
 /* by the fetcher; "rc" is one of NGX_OK, NGX_DECLINED and NGX_ERROR */
 void ngx_comms_cache_done(ngx_comms_cached_t *entry, ngx_int_t rc,

@@ -49,6 +49,8 @@ typedef struct {
 static void ngx_comms_secrets_aws_checked(ngx_comms_op_t *op);
 static ngx_int_t ngx_comms_secrets_aws_get(ngx_comms_secrets_t *secrets,
     ngx_str_t *id, json_t **credentials, ngx_comms_op_t *op);
+static ngx_int_t ngx_comms_secrets_aws_doubt(ngx_comms_secrets_t *secrets,
+    ngx_str_t *id);
 static ngx_int_t ngx_comms_secrets_aws_of_provider(
     ngx_comms_secrets_t *secrets, ngx_str_t *provider, ngx_pool_t *pool,
     ngx_array_t **list, ngx_comms_op_t *op);
@@ -120,6 +122,7 @@ ngx_comms_secrets_aws(ngx_conf_t *cf, ngx_comms_aws_t *aws,
     secrets->data = sa;
     secrets->get = ngx_comms_secrets_aws_get;
     secrets->of_provider = ngx_comms_secrets_aws_of_provider;
+    secrets->refused = ngx_comms_secrets_aws_doubt;
 
     return secrets;
 }
@@ -196,6 +199,17 @@ ngx_comms_secrets_aws_get(ngx_comms_secrets_t *secrets, ngx_str_t *id,
     }
 
     return rc;
+}
+
+
+static ngx_int_t
+ngx_comms_secrets_aws_doubt(ngx_comms_secrets_t *secrets, ngx_str_t *id)
+{
+    ngx_comms_secrets_aws_t  *sa;
+
+    sa = secrets->data;
+
+    return ngx_comms_cache_doubt(&sa->cache, id);
 }
 
 

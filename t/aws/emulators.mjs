@@ -30,6 +30,7 @@ export class Emulators {
 
         all.visibility = queues;
         all.suffix = fifo ? '.fifo' : '';
+        all.others = [];
 
         all.queues = await startFauxqs({ host: '127.0.0.1', port: 0,
             logger: false, defaultRegion: REGION });
@@ -128,6 +129,7 @@ export class Emulators {
 
     async stop() {
         await this.front.stop();
+        await Promise.all(this.others.map((one) => one.stop()));
         await this.queues.stop();
         await new Promise((resolve) => { this.tables.close(resolve); });
     }

@@ -96,7 +96,7 @@ export async function start({ port = 0, keys, refuse = {},
         };
     }
 
-    return { ...server, mails, refuse, deliver, report };
+    return { ...server, mails, refuse, keys, deliver, report };
 }
 
 

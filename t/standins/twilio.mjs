@@ -124,6 +124,7 @@ export async function start({ port = 0, accounts, refuse = {}, templates = {},
         messages,
         strange,
         refuse,
+        accounts,
         deliver: (what) => deliver(accounts, what),
         report: (what) => report(accounts, what),
     });
