@@ -248,6 +248,12 @@ ngx_comms_email_read_ids(ngx_pool_t *pool, GMimeMessage *mail,
         return NGX_ERROR;
     }
 
+    /* RFC 5322 3.6.4: of a mail without References its In-Reply-To */
+
+    if (references.nelts == 0 && answered.nelts == 1) {
+        references = answered;
+    }
+
     return ngx_comms_email_set_references(pool, &references, own, event);
 }
 

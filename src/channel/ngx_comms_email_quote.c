@@ -12,6 +12,7 @@
  *   attribution   "On <date> <somebody> wrote:" over up to four lines.  When
  *                 ">" lines follow it is left out as they are; when not, all
  *                 that follows is history
+ *   forwarded     "---- Forwarded message ----": it and all behind it are kept
  *   the end       "-- ", "-----Original Message-----", Outlook's block of
  *                 From:, Sent:, To:, Subject:; nothing behind it is kept
  *
@@ -49,12 +50,17 @@ typedef struct {
 } ngx_comms_email_attribution_t;
 
 
+static u_char *ngx_comms_email_rest(u_char *p, u_char *start,
+    ngx_comms_email_lines_t *lines);
 static ngx_int_t ngx_comms_email_bound(ngx_pool_t *pool, ngx_str_t *text,
     ngx_str_t *whole);
 static ngx_uint_t ngx_comms_email_line(ngx_comms_email_lines_t *lines);
 static ngx_uint_t ngx_comms_email_line_filled(ngx_comms_email_lines_t *lines);
 static ngx_uint_t ngx_comms_email_is_end(ngx_comms_email_lines_t *lines);
 static ngx_uint_t ngx_comms_email_is_separator(ngx_str_t *line);
+static ngx_uint_t ngx_comms_email_is_forward(ngx_str_t *line);
+static ngx_uint_t ngx_comms_email_titled(ngx_str_t *line, size_t dashes,
+    const char *const *titles);
 static ngx_uint_t ngx_comms_email_is_block(ngx_comms_email_lines_t *lines);
 static ngx_uint_t ngx_comms_email_field(ngx_str_t *line,
     const char *const *names);
@@ -69,18 +75,27 @@ static void ngx_comms_email_cut_phone_line(ngx_str_t *text);
 static const ngx_comms_email_attribution_t  ngx_comms_email_attributions[] = {
     { "On ", "wrote" },
     { "Am ", "schrieb" },
+    { "Am ", "geschrieben" },
     { "Le ", "\xc3\xa9" "crit" },
     { "El ", "escribi\xc3\xb3" },
+    { "El ", "ha escrito" },
     { "Il ", "ha scritto" },
     { "Op ", "schreef" },
+    { "Op ", "geschreven" },
     { "Em ", "escreveu" },
+    { "No dia ", "escreveu" },
     { "Den ", "skrev" },
     { "W dniu ", "napisa\xc5\x82" },
+    { "W dniu ", "pisze" },
     { "Dnia ", "napisa\xc5\x82" },
     { "Dne ", "napsal" },
     { "", "wrote:" },
     { "", "schrieb am" },
     { "", "schrieb:" },
+    { "", "escribi\xc3\xb3:" },
+    { "", "ha scritto:" },
+    { "", "escreveu:" },
+    { "", "schreef:" },
     { "", "kirjoitti" },
     { "", "napisa\xc5\x82(a)" },
     { "", "\xd0\xbf\xd0\xb8\xd1\x88\xd0\xb5\xd1\x82" },
@@ -161,6 +176,25 @@ static const char *const  ngx_comms_email_subject_names[] = {
 };
 
 
+/* within rows of "-", or alone on a line that ends with a colon */
+
+static const char *const  ngx_comms_email_forwards[] = {
+    "Forwarded message", "Begin forwarded message",
+    "Weitergeleitete Nachricht", "Anfang der weitergeleiteten Nachricht",
+    "Anfang der weitergeleiteten E-Mail",
+    "Message transf\xc3\xa9r\xc3\xa9",
+    "D\xc3\xa9" "but du message transf\xc3\xa9r\xc3\xa9",
+    "D\xc3\xa9" "but du message r\xc3\xa9" "exp\xc3\xa9" "di\xc3\xa9",
+    "Mensaje reenviado", "Inicio del mensaje reenviado",
+    "Messaggio inoltrato", "Inizio messaggio inoltrato",
+    "Mensagem encaminhada", "In\xc3\xad" "cio da mensagem reencaminhada",
+    "Doorgestuurd bericht", "Begin doorgestuurd bericht",
+    "Wiadomo\xc5\x9b\xc4\x87 przekazana dalej",
+    "Przekazana wiadomo\xc5\x9b\xc4\x87",
+    NULL
+};
+
+
 static const char *const  ngx_comms_email_phone_lines[] = {
     "Sent from my ", "Sent from Outlook", "Sent from Mail for ",
     "Sent from Yahoo Mail", "Get Outlook for ", "Von meinem iPhone",
@@ -168,6 +202,15 @@ static const char *const  ngx_comms_email_phone_lines[] = {
     "Diese Nachricht wurde von meinem ", "Envoy\xc3\xa9 de mon ",
     "Envoy\xc3\xa9 depuis mon ", "Enviado desde mi ", "Enviado do meu ",
     "Inviato da ", "Verzonden vanaf mijn ",
+    "Von meinem Galaxy ", "Von meinem Samsung ", "Verstuurd vanaf mijn ",
+    "Wys\xc5\x82" "ane z ", "Wys\xc5\x82" "ano z ",
+    "Enviado desde ", "Enviado a partir do ", "Envoy\xc3\xa9 avec ",
+    "Sent with Proton Mail", "Outlook f\xc3\xbcr ",
+    "T\xc3\xa9l\xc3\xa9" "charger Outlook pour ", "Obtenez Outlook pour ",
+    "Obtener Outlook para ", "Scarica Outlook per ",
+    "Obter o Outlook para ", "Outlook voor ", "Download Outlook voor ",
+    "Pobierz aplikacj\xc4\x99 Outlook dla ", "Diese E-Mail wurde von ",
+    "Yahoo Mail: ", "Enviado do Outlook ", "Enviado do Yahoo ",
     NULL
 };
 
@@ -186,7 +229,7 @@ ngx_comms_email_unquote(ngx_pool_t *pool, ngx_str_t *text,
         return NGX_ERROR;
     }
 
-    p = ngx_pnalloc(pool, whole.len + 2);
+    p = ngx_pnalloc(pool, whole.len + 3);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -198,6 +241,11 @@ ngx_comms_email_unquote(ngx_pool_t *pool, ngx_str_t *text,
     blank = 0;
 
     while (ngx_comms_email_line(&lines)) {
+
+        if (ngx_comms_email_is_forward(&lines.line)) {
+            p = ngx_comms_email_rest(p, written->data, &lines);
+            break;
+        }
 
         if (ngx_comms_email_is_end(&lines)) {
             break;
@@ -244,6 +292,28 @@ ngx_comms_email_unquote(ngx_pool_t *pool, ngx_str_t *text,
     }
 
     return NGX_OK;
+}
+
+
+/* what somebody forwards is what they want to say: it is kept as it is */
+
+static u_char *
+ngx_comms_email_rest(u_char *p, u_char *start, ngx_comms_email_lines_t *lines)
+{
+    u_char  *s;
+
+    if (p > start) {
+        *p++ = '\n';
+        *p++ = '\n';
+    }
+
+    for (s = lines->line.data; s < lines->last; s++) {
+        if (*s != '\r') {
+            *p++ = *s;
+        }
+    }
+
+    return p;
 }
 
 
@@ -349,10 +419,37 @@ ngx_comms_email_is_end(ngx_comms_email_lines_t *lines)
 static ngx_uint_t
 ngx_comms_email_is_separator(ngx_str_t *line)
 {
-    u_char      *p, *last;
-    size_t       len;
-    ngx_str_t    title;
-    ngx_uint_t   i;
+    return ngx_comms_email_titled(line, 2, ngx_comms_email_separators);
+}
+
+
+static ngx_uint_t
+ngx_comms_email_is_forward(ngx_str_t *line)
+{
+    ngx_str_t  title;
+
+    title = *line;
+
+    if (title.len > 0 && title.data[title.len - 1] == ':') {
+        title.len--;
+        title = ngx_comms_trim(title);
+
+        return ngx_comms_email_titled(&title, 0, ngx_comms_email_forwards);
+    }
+
+    return ngx_comms_email_titled(line, 2, ngx_comms_email_forwards);
+}
+
+
+/* one of the titles, with that many "-" or more at each side of it */
+
+static ngx_uint_t
+ngx_comms_email_titled(ngx_str_t *line, size_t dashes,
+    const char *const *titles)
+{
+    u_char     *p, *last;
+    size_t      len;
+    ngx_str_t   title;
 
     p = line->data;
     last = p + line->len;
@@ -365,7 +462,9 @@ ngx_comms_email_is_separator(ngx_str_t *line)
         last--;
     }
 
-    if (p - line->data < 2 || line->data + line->len - last < 2) {
+    if ((size_t) (p - line->data) < dashes
+        || (size_t) (line->data + line->len - last) < dashes)
+    {
         return 0;
     }
 
@@ -373,13 +472,11 @@ ngx_comms_email_is_separator(ngx_str_t *line)
     title.len = last - p;
     title = ngx_comms_trim(title);
 
-    for (i = 0; ngx_comms_email_separators[i] != NULL; i++) {
-        len = ngx_strlen(ngx_comms_email_separators[i]);
+    for ( /* void */ ; *titles != NULL; titles++) {
+        len = ngx_strlen(*titles);
 
         if (title.len == len
-            && ngx_strncasecmp(title.data,
-                               (u_char *) ngx_comms_email_separators[i], len)
-               == 0)
+            && ngx_strncasecmp(title.data, (u_char *) *titles, len) == 0)
         {
             return 1;
         }
@@ -390,15 +487,15 @@ ngx_comms_email_is_separator(ngx_str_t *line)
 
 
 /*
- * From:, and two of Sent:, To: and Subject: in the lines behind it; a rule of
- * "_" may stand before it
+ * From: or Sent: (GMX), and behind it the other one and To: or Subject:, or
+ * To: and Subject:; a rule of "_" may stand before it
  */
 
 static ngx_uint_t
 ngx_comms_email_is_block(ngx_comms_email_lines_t *lines)
 {
     size_t                    i;
-    ngx_uint_t                n, sent, to, subject;
+    ngx_uint_t                n, from, sent, to, subject;
     ngx_comms_email_lines_t   ahead;
 
     ahead = *lines;
@@ -416,11 +513,13 @@ ngx_comms_email_is_block(ngx_comms_email_lines_t *lines)
         }
     }
 
-    if (!ngx_comms_email_field(&ahead.line, ngx_comms_email_from_names)) {
+    from = ngx_comms_email_field(&ahead.line, ngx_comms_email_from_names);
+    sent = ngx_comms_email_field(&ahead.line, ngx_comms_email_sent_names);
+
+    if (!from && !sent) {
         return 0;
     }
 
-    sent = 0;
     to = 0;
     subject = 0;
 
@@ -430,13 +529,14 @@ ngx_comms_email_is_block(ngx_comms_email_lines_t *lines)
             break;
         }
 
+        from |= ngx_comms_email_field(&ahead.line, ngx_comms_email_from_names);
         sent |= ngx_comms_email_field(&ahead.line, ngx_comms_email_sent_names);
         to |= ngx_comms_email_field(&ahead.line, ngx_comms_email_to_names);
         subject |= ngx_comms_email_field(&ahead.line,
                                          ngx_comms_email_subject_names);
     }
 
-    return sent + to + subject >= 2;
+    return from && sent + to + subject >= 2;
 }
 
 
@@ -558,6 +658,7 @@ ngx_comms_email_attributes(ngx_str_t *text, ngx_uint_t *sure)
     const ngx_comms_email_attribution_t  *known;
 
     *sure = 0;
+    *text = ngx_comms_trim(*text);
 
     if (text->len < 3
         || (text->data[text->len - 1] != ':'

@@ -8,8 +8,8 @@
  * and Exchange, gateways).
  *
  * What a report is about is known by our Message-ID, which carries thread and
- * entry: looked for in the returned header block, then in the report's fields,
- * then in its text, which often quotes the mail.  A report without one is
+ * entry: looked for in the returned header block, in the report's fields, and
+ * in its text, which often quotes the mail.  A report without one is
  * about no mail of ours; a "bounce" that somebody made up would need an id
  * that only the receiver of that very mail has seen.
  *
@@ -133,59 +133,53 @@ static ngx_int_t
 ngx_comms_email_find_ours(ngx_pool_t *pool, ngx_comms_email_report_t *report,
     ngx_comms_email_subject_t *about)
 {
+    u_char      *p;
     ngx_int_t    rc;
-    ngx_str_t    value, *piece[3];
+    ngx_str_t    value;
     ngx_uint_t   i;
 
-    static const char *const  names[] = {
-        "Message-ID",
-        "Original-Message-ID",       /* RFC 8098 3.2.5 */
-        "X-Original-Message-ID",     /* Exchange */
-        NULL
+    struct {
+        ngx_str_t   *piece;
+        const char  *name;
+
+    } fields[] = {
+        { &report->original, "Message-ID" },
+        { &report->status, "Original-Message-ID" },      /* RFC 8098 3.2.5 */
+        { &report->status, "X-Original-Message-ID" },
+        { &report->text, "Message-ID" },
+        { NULL, NULL }
     };
 
     about->before = report->text;
 
-    piece[0] = &report->original;
-    piece[1] = &report->status;
-    piece[2] = &report->text;
+    /* a report quotes the mail behind what it says itself */
 
-    for (i = 0; names[i] != NULL; i++) {
+    if (ngx_comms_email_holds(&report->text, "message-id:")) {
+        p = ngx_strlcasestrn(report->text.data,
+                             report->text.data + report->text.len,
+                             (u_char *) "message-id:",
+                             sizeof("message-id:") - 2);
+        about->before.len = p - report->text.data;
+    }
 
-        rc = ngx_comms_email_named(pool, piece[i > 0], names[i], &value);
+    for (i = 0; fields[i].piece != NULL; i++) {
 
-        if (rc == NGX_OK) {
-            rc = ngx_comms_email_scan(pool, &value, about);
-        }
+        rc = ngx_comms_email_named(pool, fields[i].piece, fields[i].name,
+                                   &value);
+
+        /* one that is not ours: the mail may have answered ours, no more */
 
         if (rc != NGX_DECLINED) {
-            return rc;
+            return (rc == NGX_OK) ? ngx_comms_email_scan(pool, &value, about)
+                                  : rc;
         }
     }
 
-    /* the mail answered one of ours: References are no proof here */
+    rc = ngx_comms_email_scan(pool, &report->text, about);
 
-    rc = ngx_comms_email_named(pool, &report->original, "Message-ID", &value);
-    if (rc != NGX_DECLINED) {
-        return (rc == NGX_OK) ? NGX_DECLINED : rc;
-    }
-
-    for (i = 0; i < 3; i++) {
-
-        rc = ngx_comms_email_scan(pool, piece[i], about);
-
-        if (rc == NGX_OK && i == 2) {
-            about->before = report->text;
-            about->before.len = about->message_id.data - report->text.data;
-        }
-
-        if (rc == NGX_OK) {
-            break;
-        }
-
-        if (rc == NGX_ERROR) {
-            return NGX_ERROR;
-        }
+    if (rc == NGX_OK) {
+        about->before = report->text;
+        about->before.len = about->message_id.data - report->text.data;
     }
 
     return rc;
@@ -405,7 +399,7 @@ ngx_comms_email_reply_code(ngx_str_t *text)
         }
 
         if (p > text->data && p[-1] != ' ' && p[-1] != '\n' && p[-1] != ':'
-            && p[-1] != '(' && p[-1] != '\'' && p[-1] != '"')
+            && p[-1] != ';' && p[-1] != '(' && p[-1] != '\'' && p[-1] != '"')
         {
             continue;
         }

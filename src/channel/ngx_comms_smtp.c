@@ -182,6 +182,11 @@ ngx_comms_smtp_queue_id(ngx_pool_t *pool, ngx_str_t *reply, ngx_str_t *id)
     for (i = 0; marks[i] != NULL; i++) {
 
         len = ngx_strlen(marks[i]);
+
+        if (reply->len <= len) {
+            continue;
+        }
+
         p = ngx_strlcasestrn(reply->data, last, (u_char *) marks[i], len - 1);
 
         if (p == NULL) {
