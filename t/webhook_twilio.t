@@ -13,7 +13,7 @@ no_shuffle();
 no_long_string();
 add_block_preprocessor(\&world);
 
-plan tests => repeat_each() * (blocks() * 3 + 20);
+plan tests => repeat_each() * (blocks() * 3 + 21);
 
 run_tests();
 

@@ -596,7 +596,9 @@ ngx_comms_prompt_unheard(json_t *message)
     status = ngx_comms_json_view(json_object_get(message, "status"));
 
     return ngx_comms_prompt_is(&status, "failed")
-           || ngx_comms_prompt_is(&status, "cancelled");
+           || ngx_comms_prompt_is(&status, "bounced")
+           || ngx_comms_prompt_is(&status, "cancelled")
+           || ngx_comms_prompt_is(&status, "pending");
 }
 
 

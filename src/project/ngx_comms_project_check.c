@@ -136,7 +136,7 @@ static const ngx_comms_field_t  ngx_comms_whatsapp_fields[] = {
       " \"company_rep.name\" or \"project_data.<member>\"" },
     { "status_callback", NGX_COMMS_FIELD_STRING, 0, 0, 9, 1000,
       ngx_comms_check_callback, NULL,
-      "an \"https://\" URL without \"?\" and \"#\"" },
+      "an \"https://\" URL of 9 to 1000 visible characters" },
 
     { NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
 };
@@ -152,7 +152,7 @@ static const ngx_comms_field_t  ngx_comms_sms_fields[] = {
       ngx_comms_name_valid, NULL, NGX_COMMS_NAME_WORDS },
     { "status_callback", NGX_COMMS_FIELD_STRING, 0, 0, 9, 1000,
       ngx_comms_check_callback, NULL,
-      "an \"https://\" URL without \"?\" and \"#\"" },
+      "an \"https://\" URL of 9 to 1000 visible characters" },
     { "messaging_service_sid", NGX_COMMS_FIELD_STRING, 0, 0, 34, 34,
       ngx_comms_check_service, NULL, "\"MG\" and 32 hex digits" },
     { "max_segments", NGX_COMMS_FIELD_INTEGER, 0, 0, 1, 10, NULL, NULL,

@@ -109,8 +109,6 @@ ngx_comms_check_reply_to(ngx_str_t *value)
 }
 
 
-/* Twilio signs the URL as it is here; the marker becomes its query */
-
 ngx_uint_t
 ngx_comms_check_callback(ngx_str_t *value)
 {
@@ -123,9 +121,7 @@ ngx_comms_check_callback(ngx_str_t *value)
     }
 
     for (i = 0; i < value->len; i++) {
-        if (value->data[i] <= ' ' || value->data[i] >= 0x7f
-            || value->data[i] == '?' || value->data[i] == '#')
-        {
+        if (value->data[i] <= ' ' || value->data[i] >= 0x7f) {
             return 0;
         }
     }

@@ -207,3 +207,32 @@ scenario('no message of ours: a report about another one changes nothing',
         'delivered');
         await w.sentOn(begun.thread_id, ['sms']);
     });
+
+
+scenario('a late "delivered" stops a copy that is on its way', REPORTING,
+    async (w) => {
+        /* the text cannot go out yet: the provider wants us to come back */
+        w.twilio.fault({
+            match: (r) => r.method === 'POST'
+                && String(r.body).includes(`To=${encodeURIComponent(ADA.tel)}`),
+            status: 429, body: { code: 20429, message: 'Too Many Requests' },
+            headers: { 'content-type': 'application/json',
+                'retry-after': '2' },
+        });
+
+        const begun = await w.begin({
+            channels: fallback(['whatsapp', 'sms'], 1),
+        });
+
+        await w.sentOn(begun.thread_id, ['whatsapp']);
+        await until(() => w.twilio.requests.filter((r) =>
+            r.answer === null).length === 1);
+        await w.report(w.received('whatsapp')[0], 'delivered');
+
+        const shown = await w.sentOn(begun.thread_id, ['sms'],
+            ['cancelled']);
+
+        assert.equal(status(shown, 'whatsapp'), 'delivered');
+        await over(w, begun.thread_id);
+        assert.equal(w.received('sms').length, 0);
+    });

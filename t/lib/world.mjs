@@ -114,7 +114,8 @@ function reporting(base) {
     const { channel_config: config } = project();
 
     for (const channel of ['whatsapp', 'sms']) {
-        config[channel].status_callback = `${base}/webhooks/twilio`;
+        config[channel].status_callback
+            = `${base}/webhooks/twilio#rc=5&rp=all`;
     }
 
     return { channel_config: config };

@@ -255,7 +255,7 @@ export function statusFields({ message, status, code, extra = {} }) {
 
 /* base: where the host of the StatusCallback really is */
 async function report(accounts, { base, message, status, code, extra, token,
-    url = message.statusCallback, headers = {} }) {
+    url = message.statusCallback.replace(/#.*/, ''), headers = {} }) {
     const fields = statusFields({ message, status, code, extra });
     const { pathname, search } = new URL(url);
     const { default: official } = await import('twilio');

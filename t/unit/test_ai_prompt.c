@@ -166,6 +166,53 @@ test_reply(void **state)
 }
 
 
+/* the AI knows which of its first messages the person has seen */
+
+static void
+test_arrived(void **state)
+{
+    json_t      *project, *record;
+    ngx_str_t    text, channel;
+    ngx_uint_t   i;
+
+    static const struct {
+        const char  *states;
+        const char  *words;
+    } rows[] = {
+        { "{\"whatsapp\":\"read\",\"sms\":\"failed\"}",
+          "first messages: whatsapp was read; sms did not arrive.\n" },
+        { "{\"email\":\"bounced\"}", "first messages: email did not arrive." },
+        { "{\"email\":\"delivered\",\"sms\":\"pending\"}",
+          "email arrived; sms was not sent." },
+        { "{\"sms\":\"cancelled\",\"email\":\"unknown\"}",
+          "sms was not sent; email may have arrived." },
+        { NULL, NULL }
+    };
+
+    project = unit_json(unit_project);
+    record = unit_json(unit_record);
+    channel = unit_str("sms");
+
+    assert_int_equal(ngx_comms_prompt_reply(*state, project, record, &channel,
+                                            &text),
+                     NGX_OK);
+    assert_false(unit_says(&text, "What became of"));
+
+    for (i = 0; rows[i].states != NULL; i++) {
+        (void) json_object_set_new(record, "channel_states",
+                                   unit_json(rows[i].states));
+
+        assert_int_equal(ngx_comms_prompt_reply(*state, project, record,
+                                                &channel, &text),
+                         NGX_OK);
+        assert_true(unit_says(&text, rows[i].words));
+    }
+
+    json_decref(project);
+    json_decref(record);
+}
+
+
 static void
 test_reply_input(void **state)
 {
@@ -247,6 +294,7 @@ main(void)
         pool_test(test_first_input),
         pool_test(test_schema),
         pool_test(test_reply),
+        pool_test(test_arrived),
         pool_test(test_reply_input),
         pool_test(test_limit)
     };
