@@ -515,12 +515,16 @@ ngx_comms_status_close_done(ngx_comms_flow_t *f)
 }
 
 
-/* what the report says of consent is in the ledger once */
+/*
+ * What the report says of consent is in the ledger once: the address that
+ * would be written last knows whether an earlier run has written them all.
+ */
 
 static ngx_int_t
 ngx_comms_status_ledger(ngx_comms_flow_t *f)
 {
-    json_t              *in;
+    json_t              *in, *from, *known;
+    ngx_int_t            rc;
     ngx_comms_thread_t  *t;
 
     t = f->ctx;
@@ -539,9 +543,21 @@ ngx_comms_status_ledger(ngx_comms_flow_t *f)
         return NGX_OK;
     }
 
-    in = json_pack("{s:s%, s:s%}",
+    from = ngx_comms_json_string(&t->person);
+    rc = ngx_comms_consent_of(f, t->facts, from, NULL);
+
+    json_decref(from);
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    known = t->consent.addresses;
+
+    in = json_pack("{s:s%, s:O}",
                    "company_id", t->company_id.data, t->company_id.len,
-                   "person_address", t->person.data, t->person.len);
+                   "person_address",
+                   json_array_get(known, json_array_size(known) - 1));
 
     return ngx_comms_thread_store(f, f->engine->store->ledger, in);
 }
@@ -578,8 +594,9 @@ ngx_comms_status_ledger_done(ngx_comms_flow_t *f)
 static ngx_int_t
 ngx_comms_status_consent(ngx_comms_flow_t *f)
 {
-    json_t              *in;
-    ngx_int_t            word;
+    json_t              *proof;
+    ngx_int_t            rc, word;
+    ngx_str_t            text;
     ngx_comms_thread_t  *t;
 
     t = f->ctx;
@@ -589,17 +606,14 @@ ngx_comms_status_consent(ngx_comms_flow_t *f)
         return NGX_OK;
     }
 
-    if (ngx_comms_thread_pause(f)) {
-        return NGX_AGAIN;
-    }
+    proof = ngx_comms_status_proof(t->event);
+    text = ngx_comms_json_view(proof);
 
-    in = json_pack("{s:s%, s:s%, s:b, s:s, s:o}",
-                   "company_id", t->company_id.data, t->company_id.len,
-                   "person_address", t->person.data, t->person.len,
-                   "opted_out", (int) word, "source", "provider",
-                   "proof", ngx_comms_status_proof(t->event));
+    rc = ngx_comms_consent_write(f, word, "provider", &text);
 
-    return ngx_comms_thread_store(f, f->engine->store->consent, in);
+    json_decref(proof);
+
+    return rc;
 }
 
 
@@ -611,7 +625,7 @@ ngx_comms_status_consent_done(ngx_comms_flow_t *f)
 
     t = f->ctx;
 
-    rc = ngx_comms_thread_written(f);
+    rc = ngx_comms_consent_written(f);
 
     if (rc == NGX_OK && ngx_comms_status_word(t->event) == 1) {
         ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_OPT_OUT, 1);
