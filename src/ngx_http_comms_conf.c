@@ -68,6 +68,7 @@ ngx_http_comms_create_main_conf(ngx_conf_t *cf)
      *     mcf->zone_size = 0;
      *     mcf->store = { 0, NULL };
      *     mcf->store_path = { 0, NULL };
+     *     mcf->retention_days = 0;
      *     mcf->bus = { 0, NULL };
      *     mcf->projects_dir = { 0, NULL };
      *     mcf->secrets_path = { 0, NULL };
@@ -239,7 +240,8 @@ ngx_http_comms_init_backends(ngx_conf_t *cf, ngx_http_comms_main_conf_t *mcf)
         return NGX_CONF_ERROR;
     }
 
-    engine->store = ngx_comms_store_sqlite(cf, mcf->sqlite);
+    engine->store = ngx_comms_store_sqlite(cf, mcf->sqlite,
+                                           mcf->retention_days);
     engine->bus = ngx_comms_bus_sqlite(cf, mcf->sqlite);
 
     if (engine->store == NULL || engine->bus == NULL) {

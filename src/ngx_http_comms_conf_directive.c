@@ -20,6 +20,8 @@ typedef struct {
 
 static ngx_http_comms_backend_t *ngx_http_comms_conf_backend(
     ngx_http_comms_backend_t *backend, ngx_str_t *name);
+static char *ngx_http_comms_conf_store_params(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_http_comms_main_conf_t *mcf);
 static char *ngx_http_comms_conf_path(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_t *path);
 static char *ngx_http_comms_conf_documents(ngx_conf_t *cf,
@@ -129,7 +131,64 @@ ngx_http_comms_conf_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return ngx_http_comms_conf_aws_params(cf, cmd, mcf, backend->aws);
     }
 
-    return ngx_http_comms_conf_path(cf, cmd, &mcf->store_path);
+    return ngx_http_comms_conf_store_params(cf, cmd, mcf);
+}
+
+
+/* "path=" and "retention=" behind the name of the embedded backend */
+
+static char *
+ngx_http_comms_conf_store_params(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_comms_main_conf_t *mcf)
+{
+    ngx_str_t   *value;
+    ngx_int_t    days;
+    ngx_uint_t   i, path, retention;
+
+    value = cf->args->elts;
+    path = 0;
+    retention = 0;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (value[i].len > 5 && ngx_strncmp(value[i].data, "path=", 5) == 0) {
+            mcf->store_path.data = value[i].data + 5;
+            mcf->store_path.len = value[i].len - 5;
+            path++;
+
+        } else if (value[i].len > 10
+                   && ngx_strncmp(value[i].data, "retention=", 10) == 0)
+        {
+            days = ngx_atoi(value[i].data + 10, value[i].len - 10);
+
+            if (days < 1 || days > 36500) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid value \"%V\" in \"%V\" "
+                                   "directive, \"retention\" must be between "
+                                   "1 and 36500", &value[i], &cmd->name);
+                return NGX_CONF_ERROR;
+            }
+
+            mcf->retention_days = days;
+            retention++;
+
+        } else {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" in \"%V\" "
+                               "directive, it must be \"path=file\" or "
+                               "\"retention=days\"", &value[i], &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+
+        if (path > 1 || retention > 1) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate parameter \"%V\" in \"%V\" "
+                               "directive", &value[i], &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
 }
 
 

@@ -74,6 +74,7 @@ typedef struct {
 
     ngx_str_t                   store;          /* backend's name */
     ngx_str_t                   store_path;
+    ngx_uint_t                  retention_days;
     ngx_str_t                   bus;
     ngx_str_t                   bus_path;       /* where the store is not
                                                    embedded, too */

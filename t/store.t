@@ -12,7 +12,7 @@ no_shuffle();
 no_long_string();
 add_block_preprocessor(\&world);
 
-plan tests => repeat_each() * (blocks() * 2 + 10);
+plan tests => repeat_each() * (blocks() * 2 + 11);
 
 run_tests();
 
@@ -88,7 +88,7 @@ invalid value "SQLite" in "comms_store" directive, it must be "sqlite"
     location = /status { comms_status; }
 --- must_die
 --- error_log
-invalid parameter "file=x" in "comms_store" directive, it must be "path=file"
+invalid parameter "file=x" in "comms_store" directive, it must be "path=file" or "retention=days"
 
 === TEST 7: "sqlite path="
 --- http_config
@@ -98,7 +98,7 @@ invalid parameter "file=x" in "comms_store" directive, it must be "path=file"
     location = /status { comms_status; }
 --- must_die
 --- error_log
-invalid parameter "path=" in "comms_store" directive, it must be "path=file"
+invalid parameter "path=" in "comms_store" directive, it must be "path=file" or "retention=days"
 
 === TEST 8: "sqlite path=x path=y"
 --- http_config
@@ -108,7 +108,7 @@ invalid parameter "path=" in "comms_store" directive, it must be "path=file"
     location = /status { comms_status; }
 --- must_die
 --- error_log
-invalid number of parameters in "comms_store" directive, "path=file" is allowed once
+duplicate parameter "path=y" in "comms_store" directive
 
 === TEST 9: two stores
 --- http_config
@@ -202,3 +202,45 @@ Retry-After: 1
 --- error_log
 [crit]
 cannot be used
+
+=== TEST 17: a retention
+--- http_config
+    comms_zone comms:1m;
+    comms_store sqlite retention=400 path=logs/retention.db;
+--- config
+    location = /status { comms_status; }
+--- request
+GET /status
+--- response_body_like: "store":"sqlite"
+--- no_error_log
+[error]
+
+=== TEST 18: a retention of no days
+--- http_config
+    comms_zone comms:1m;
+    comms_store sqlite retention=0;
+--- config
+    location = /status { comms_status; }
+--- must_die
+--- error_log
+invalid value "retention=0" in "comms_store" directive, "retention" must be between 1 and 36500
+
+=== TEST 19: a retention that is no number
+--- http_config
+    comms_zone comms:1m;
+    comms_store sqlite retention=1y;
+--- config
+    location = /status { comms_status; }
+--- must_die
+--- error_log
+invalid value "retention=1y" in "comms_store" directive, "retention" must be between 1 and 36500
+
+=== TEST 20: two retentions
+--- http_config
+    comms_zone comms:1m;
+    comms_store sqlite retention=1 retention=2;
+--- config
+    location = /status { comms_status; }
+--- must_die
+--- error_log
+duplicate parameter "retention=2" in "comms_store" directive

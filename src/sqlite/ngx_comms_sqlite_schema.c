@@ -313,9 +313,11 @@ static const char  *ngx_comms_sqlite_migrations[] = {
     "    request_id       TEXT NOT NULL,"
     "    request_hash     TEXT NOT NULL,"
     "    queue_timestamp  TEXT NOT NULL,"
-    "    channels         TEXT NOT NULL,"
-    "    at               INTEGER NOT NULL"
+    "    channel_states   TEXT NOT NULL,"
+    "    at               INTEGER NOT NULL,"
+    "    outcome          TEXT NOT NULL"
     ") WITHOUT ROWID;"
+    "CREATE INDEX erased_by_thread ON erased (thread_id);"
     "CREATE INDEX erased_by_at ON erased (at);"
 
     /* how far the walk that removes old threads has come */

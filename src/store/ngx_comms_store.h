@@ -176,6 +176,25 @@ struct ngx_comms_store_s {
     ngx_comms_store_op_pt   record;
 
     /*
+     * Erases a person's data of one thread: the thread with its messages and
+     * effects, its address pairs, the inbound messages that are its own or
+     * were set aside under its address pairs, and what waits in queues for it
+     * where they are in the store's file.  What the person said about
+     * consent stays, being proof; and "admit" and "accept" go on to answer as
+     * before, with "erased": true beside.  Whoever has the thread in his
+     * hands is refused ("fence", NGX_DECLINED) from the first moment.
+     *
+     * It may be asked again, and has to be where it was not answered: what
+     * was left in the middle is gone on with, and the answer is the same for
+     * as long as the thread is remembered.
+     * in   {"thread_id"}
+     * out  {"media": [each "media_id" in the "media" of its messages],
+     *       "ai_conversation_id": string | null}
+     * NGX_OK; NGX_DECLINED: no such thread.
+     */
+    ngx_comms_store_op_pt   erase;
+
+    /*
      * Sets inbound messages aside that belong to no thread.
      * in   {"inbound_id", "reason"}
      * NGX_OK, also when it is not waiting any more.

@@ -47,6 +47,8 @@ static void ngx_comms_store_journal_renew(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_journal_unlock(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_journal_erase(ngx_comms_store_t *store,
+    json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_journal_orphan(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_journal_inbound(ngx_comms_store_t *store,
@@ -109,6 +111,7 @@ ngx_comms_store_journal(ngx_conf_t *cf, ngx_comms_store_t *inner,
         store->unlock = ngx_comms_store_journal_unlock;
     }
 
+    store->erase = ngx_comms_store_journal_erase;
     store->orphan = ngx_comms_store_journal_orphan;
     store->inbound = ngx_comms_store_journal_inbound;
     store->consent = ngx_comms_store_journal_consent;
@@ -231,6 +234,16 @@ ngx_comms_store_journal_unlock(ngx_comms_store_t *store, json_t *in,
     ngx_comms_journal_t *j = store->data;
 
     j->inner->unlock(j->inner, in, op);
+}
+
+
+static void
+ngx_comms_store_journal_erase(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_journal_t *j = store->data;
+
+    j->inner->erase(j->inner, in, op);
 }
 
 

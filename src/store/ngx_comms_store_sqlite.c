@@ -18,6 +18,8 @@
  *     record     what happened
  *     consent    the ledger
  *     read       whole threads, pages, figures
+ *     erase      what a thread leaves behind when it goes
+ *     retention  when it goes by itself
  *
  * What the works rely on:
  *   1. A work that writes runs under SQLite's one write lock: between its
@@ -71,23 +73,36 @@ static void ngx_comms_store_sqlite_op_list(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_sqlite_op_figures(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_sqlite_op_erase(ngx_comms_store_t *store,
+    json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_sqlite_post(ngx_comms_store_t *store,
+    ngx_comms_sqlite_work_pt work, ngx_uint_t writes, json_t *in,
+    ngx_comms_op_t *op);
 static ngx_int_t ngx_comms_store_sqlite_init_process(
     ngx_comms_store_t *store, ngx_cycle_t *cycle);
 static void ngx_comms_store_sqlite_exit_process(ngx_comms_store_t *store);
 
 
 ngx_comms_store_t *
-ngx_comms_store_sqlite(ngx_conf_t *cf, ngx_comms_sqlite_t *db)
+ngx_comms_store_sqlite(ngx_conf_t *cf, ngx_comms_sqlite_t *db,
+    ngx_uint_t retention_days)
 {
-    ngx_comms_store_t  *store;
+    ngx_comms_store_t         *store;
+    ngx_comms_store_sqlite_t  *s;
 
     store = ngx_pcalloc(cf->pool, sizeof(ngx_comms_store_t));
-    if (store == NULL) {
+    s = ngx_pcalloc(cf->pool, sizeof(ngx_comms_store_sqlite_t));
+
+    if (store == NULL || s == NULL) {
         return NULL;
     }
 
+    s->fd = (ngx_socket_t) -1;
+    s->db = db;
+    s->retention_days = retention_days;
+
     ngx_str_set(&store->name, "sqlite");
-    store->data = db;
+    store->data = s;
 
     store->admit = ngx_comms_store_sqlite_op_admit;
     store->accept = ngx_comms_store_sqlite_op_accept;
@@ -98,6 +113,7 @@ ngx_comms_store_sqlite(ngx_conf_t *cf, ngx_comms_sqlite_t *db)
     store->intend = ngx_comms_store_sqlite_op_intend;
     store->withdraw = ngx_comms_store_sqlite_op_withdraw;
     store->record = ngx_comms_store_sqlite_op_record;
+    store->erase = ngx_comms_store_sqlite_op_erase;
     store->orphan = ngx_comms_store_sqlite_op_orphan;
     store->inbound = ngx_comms_store_sqlite_op_inbound;
     store->consent = ngx_comms_store_sqlite_op_consent;
@@ -117,8 +133,8 @@ static void
 ngx_comms_store_sqlite_op_admit(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_admit, 0, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_admit, 0,
+                                in, op);
 }
 
 
@@ -126,8 +142,8 @@ static void
 ngx_comms_store_sqlite_op_accept(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_accept, 1, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_accept, 1,
+                                in, op);
 }
 
 
@@ -135,8 +151,8 @@ static void
 ngx_comms_store_sqlite_op_keep(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_keep, 1, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_keep, 1,
+                                in, op);
 }
 
 
@@ -144,8 +160,8 @@ static void
 ngx_comms_store_sqlite_op_find(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_find, 1, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_find, 1,
+                                in, op);
 }
 
 
@@ -153,8 +169,8 @@ static void
 ngx_comms_store_sqlite_op_link(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_link, 1, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_link, 1,
+                                in, op);
 }
 
 
@@ -162,8 +178,8 @@ static void
 ngx_comms_store_sqlite_op_claim(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_claim, 1, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_claim, 1,
+                                in, op);
 }
 
 
@@ -171,8 +187,8 @@ static void
 ngx_comms_store_sqlite_op_intend(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_intend,
-                          NGX_COMMS_SQLITE_PERMIT, in, op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_intend,
+                                NGX_COMMS_SQLITE_PERMIT, in, op);
 }
 
 
@@ -180,8 +196,8 @@ static void
 ngx_comms_store_sqlite_op_withdraw(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_withdraw, 1, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_withdraw, 1,
+                                in, op);
 }
 
 
@@ -189,8 +205,8 @@ static void
 ngx_comms_store_sqlite_op_record(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_record, 1, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_record, 1,
+                                in, op);
 }
 
 
@@ -198,8 +214,8 @@ static void
 ngx_comms_store_sqlite_op_orphan(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_orphan, 1, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_orphan, 1,
+                                in, op);
 }
 
 
@@ -207,8 +223,8 @@ static void
 ngx_comms_store_sqlite_op_inbound(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_inbound, 0, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_inbound, 0,
+                                in, op);
 }
 
 
@@ -216,8 +232,8 @@ static void
 ngx_comms_store_sqlite_op_consent(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_consent, 1, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_consent, 1,
+                                in, op);
 }
 
 
@@ -225,8 +241,8 @@ static void
 ngx_comms_store_sqlite_op_ledger(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_ledger, 0, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_ledger, 0,
+                                in, op);
 }
 
 
@@ -234,8 +250,8 @@ static void
 ngx_comms_store_sqlite_op_sent_as(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_sent_as, 0, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_sent_as, 0,
+                                in, op);
 }
 
 
@@ -243,8 +259,8 @@ static void
 ngx_comms_store_sqlite_op_load(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_load, 0, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_load, 0,
+                                in, op);
 }
 
 
@@ -252,8 +268,8 @@ static void
 ngx_comms_store_sqlite_op_list(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_list, 0, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_list, 0,
+                                in, op);
 }
 
 
@@ -261,8 +277,28 @@ static void
 ngx_comms_store_sqlite_op_figures(ngx_comms_store_t *store, json_t *in,
     ngx_comms_op_t *op)
 {
-    ngx_comms_sqlite_post(store->data, ngx_comms_store_sqlite_figures, 0, in,
-                          op);
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_figures, 0,
+                                in, op);
+}
+
+
+static void
+ngx_comms_store_sqlite_op_erase(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_store_sqlite_post(store, ngx_comms_store_sqlite_erase, 1,
+                                in, op);
+}
+
+
+static void
+ngx_comms_store_sqlite_post(ngx_comms_store_t *store,
+    ngx_comms_sqlite_work_pt work, ngx_uint_t writes, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_store_sqlite_t *s = store->data;
+
+    ngx_comms_sqlite_post(s->db, work, writes, in, op);
 }
 
 
@@ -270,12 +306,23 @@ static ngx_int_t
 ngx_comms_store_sqlite_init_process(ngx_comms_store_t *store,
     ngx_cycle_t *cycle)
 {
-    return ngx_comms_sqlite_init_process(store->data, cycle);
+    ngx_comms_store_sqlite_t *s = store->data;
+
+    if (ngx_comms_sqlite_init_process(s->db, cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_comms_store_sqlite_retention_init(s, cycle);
+
+    return NGX_OK;
 }
 
 
 static void
 ngx_comms_store_sqlite_exit_process(ngx_comms_store_t *store)
 {
-    ngx_comms_sqlite_exit_process(store->data);
+    ngx_comms_store_sqlite_t *s = store->data;
+
+    ngx_comms_store_sqlite_retention_exit(s);
+    ngx_comms_sqlite_exit_process(s->db);
 }

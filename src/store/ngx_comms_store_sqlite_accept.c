@@ -7,7 +7,8 @@
  * accept writes the thread, its address pairs and its queue entry in one
  * transaction.  conversation_id is unique, and that alone makes a start
  * happen once: of any number of accepts with one id, the one whose insert
- * came first wins, and the others are given what it wrote.
+ * came first wins, and the others are given what it wrote.  That holds for a
+ * thread that was erased, too: its conversation_id is still known.
  *
  * How many threads of a project are open is not counted here: the table
  * thread_counts is kept by triggers, so that admit costs the same for the
@@ -135,8 +136,12 @@ ngx_comms_store_sqlite_accepted(ngx_comms_sqlite_txn_t *txn,
 
     st = ngx_comms_sqlite_prepare(txn,
         "SELECT thread_id, conversation_id, request_id, request_hash,"
-        " queue_timestamp, channel_states"
-        " FROM threads WHERE conversation_id = ?1");
+        " queue_timestamp, channel_states, 0"
+        " FROM threads WHERE conversation_id = ?1"
+        " UNION ALL"
+        " SELECT thread_id, conversation_id, request_id, request_hash,"
+        " queue_timestamp, channel_states, 1"
+        " FROM erased WHERE conversation_id = ?1 LIMIT 1");
     if (st == NULL) {
         return NGX_ERROR;
     }
@@ -167,13 +172,14 @@ ngx_comms_store_sqlite_accepted(ngx_comms_sqlite_txn_t *txn,
 
     json_decref(states);
 
-    *accepted = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}",
+    *accepted = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o*}",
                           "thread_id", ngx_comms_sqlite_column(st, 0),
                           "conversation_id", ngx_comms_sqlite_column(st, 1),
                           "request_id", ngx_comms_sqlite_column(st, 2),
                           "request_hash", ngx_comms_sqlite_column(st, 3),
                           "queue_timestamp", ngx_comms_sqlite_column(st, 4),
-                          "channels", channels);
+                          "channels", channels, "erased",
+                          sqlite3_column_int(st, 6) ? json_true() : NULL);
 
     (void) sqlite3_reset(st);
 
@@ -331,7 +337,8 @@ ngx_comms_store_sqlite_accept_thread(ngx_comms_sqlite_txn_t *txn, json_t *in)
         "INSERT INTO threads (thread_id, conversation_id, company_id,"
         " project_id, request_id, request_hash, queue_timestamp, status,"
         " fence, version, created_at, updated_at, channel_states, record)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 1, ?9, ?9, ?10, ?11)"
+        " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 1, ?9, ?9, ?10, ?11"
+        " WHERE NOT EXISTS (SELECT 1 FROM erased WHERE conversation_id = ?2)"
         " ON CONFLICT DO NOTHING");
     if (st == NULL) {
         return NGX_ERROR;

@@ -13,8 +13,21 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_event.h>
 #include <jansson.h>
 #include <sqlite/ngx_comms_sqlite.h>
+
+
+/* the store's "data" */
+typedef struct {
+    void                *unused[3];     /* what debug builds of nginx */
+    ngx_socket_t         fd;            /* read through an event's data */
+
+    ngx_comms_sqlite_t  *db;
+    ngx_uint_t           retention_days;
+    ngx_event_t          retention;
+    ngx_comms_op_t      *op;            /* its, in flight */
+} ngx_comms_store_sqlite_t;
 
 
 /*
@@ -87,6 +100,29 @@ ngx_int_t ngx_comms_store_sqlite_list(ngx_comms_sqlite_txn_t *txn,
     json_t *in, json_t **answer);
 ngx_int_t ngx_comms_store_sqlite_figures(ngx_comms_sqlite_txn_t *txn,
     json_t *in, json_t **answer);
+
+/* erase */
+ngx_int_t ngx_comms_store_sqlite_erase(ngx_comms_sqlite_txn_t *txn,
+    json_t *in, json_t **answer);
+
+/*
+ * Removes a thread with all that is its own: NGX_OK or NGX_ERROR.
+ */
+ngx_int_t ngx_comms_store_sqlite_remove(ngx_comms_sqlite_txn_t *txn,
+    ngx_str_t *thread_id);
+
+/*
+ * retention: a piece of the walk over all threads.
+ * in   {"days"}
+ * out  {"removed": threads, "due": ms until there is more to do}
+ */
+ngx_int_t ngx_comms_store_sqlite_retain(ngx_comms_sqlite_txn_t *txn,
+    json_t *in, json_t **answer);
+
+/* the timer of this worker, where there is a retention */
+void ngx_comms_store_sqlite_retention_init(ngx_comms_store_sqlite_t *s,
+    ngx_cycle_t *cycle);
+void ngx_comms_store_sqlite_retention_exit(ngx_comms_store_sqlite_t *s);
 
 
 /*

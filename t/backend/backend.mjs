@@ -35,7 +35,7 @@ export const ABORT = -6;
 export const BACKENDS = {
     embedded: {
         directives: `
-            comms_store sqlite path=comms.db;
+            comms_store sqlite path=comms.db retention=30;
             comms_bus sqlite;`,
 
         /* the file's own opinion; null: nobody here can ask it */

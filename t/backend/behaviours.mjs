@@ -11,6 +11,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Backend, chosen } from './backend.mjs';
 import { behaviours as bus } from './bus.mjs';
+import { behaviours as erase } from './erase.mjs';
+import { behaviours as embedded } from './embedded.mjs';
 import { behaviours as store } from './store.mjs';
 import { behaviours as turn } from './turn.mjs';
 import { behaviours as survival } from './survival.mjs';
@@ -18,16 +20,12 @@ import { behaviours as survival } from './survival.mjs';
 
 for (const [name, spec] of chosen()) {
 
-    /* what is left in the middle, where a store has a middle */
-    const dynamodb = spec.layout
-        ? (await import('./dynamodb.mjs')).behaviours : {};
+    /* what one of them alone can do, or get wrong */
+    const own = spec.layout
+        ? (await import('./dynamodb.mjs')).behaviours : embedded;
 
     for (const [room, behaviours] of Object.entries(
-        { bus, store, turn, dynamodb })) {
-
-        if (Object.keys(behaviours).length === 0) {
-            continue;
-        }
+        { bus, store, turn, ...(spec.layout ? {} : { erase }), own })) {
 
         describe(`${name}: ${room}`, () => {
             let backend;

@@ -78,6 +78,7 @@ static ngx_http_comms_backend_test_op_t  ngx_http_comms_backend_test_store[] =
     { "intend", offsetof(ngx_comms_store_t, intend) },
     { "withdraw", offsetof(ngx_comms_store_t, withdraw) },
     { "record", offsetof(ngx_comms_store_t, record) },
+    { "erase", offsetof(ngx_comms_store_t, erase) },
     { "orphan", offsetof(ngx_comms_store_t, orphan) },
     { "inbound", offsetof(ngx_comms_store_t, inbound) },
     { "consent", offsetof(ngx_comms_store_t, consent) },
