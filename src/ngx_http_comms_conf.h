@@ -97,6 +97,8 @@ ngx_int_t ngx_http_comms_conf_add_worker(ngx_http_comms_main_conf_t *mcf,
 /* and in locations */
 char *ngx_http_comms_conf_initiate(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_comms_conf_unsubscribe(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_comms_conf_conversations(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_comms_conf_webhook(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -139,6 +139,21 @@ ngx_http_comms_conf_conversations(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 char *
+ngx_http_comms_conf_unsubscribe(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_comms_loc_conf_t *lcf = conf;
+
+    if (ngx_http_comms_conf_prefix(cf, cmd) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_comms_conf_handler(cf, cmd, lcf,
+                                       ngx_http_comms_unsubscribe_handler);
+}
+
+
+char *
 ngx_http_comms_conf_webhook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_comms_loc_conf_t *lcf = conf;

@@ -191,6 +191,13 @@ static ngx_command_t  ngx_http_comms_commands[] = {
       0,
       NULL },
 
+    { ngx_string("comms_unsubscribe"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_comms_conf_unsubscribe,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("comms_webhook"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
       ngx_http_comms_conf_webhook,

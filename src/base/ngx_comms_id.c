@@ -246,10 +246,46 @@ static ngx_int_t
 ngx_comms_token_verify(ngx_pool_t *pool, ngx_str_t *key, ngx_str_t *token,
     const char *purpose, ngx_str_t *thread_id)
 {
-    u_char     *p, id[NGX_COMMS_THREAD_ID_LEN], tag[NGX_COMMS_TAG_LEN];
-    u_char      given[NGX_COMMS_TAG_LEN];
-    ngx_str_t   minted, expected, shown;
+    u_char      tag[NGX_COMMS_TAG_LEN], given[NGX_COMMS_TAG_LEN];
+    ngx_int_t   rc;
+    ngx_str_t   named, expected, shown;
     ngx_uint_t  i;
+
+    rc = ngx_comms_token_thread(pool, token, &named);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < NGX_COMMS_TAG_LEN; i++) {
+        given[i] = ngx_toupper(token->data[NGX_COMMS_ULID_LEN + 1 + i]);
+    }
+
+    if (ngx_comms_token_tag(key, &named, purpose, tag) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    expected.data = tag;
+    expected.len = NGX_COMMS_TAG_LEN;
+    shown.data = given;
+    shown.len = NGX_COMMS_TAG_LEN;
+
+    if (!ngx_comms_equal(&shown, &expected)) {
+        return NGX_DECLINED;
+    }
+
+    *thread_id = named;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_comms_token_thread(ngx_pool_t *pool, ngx_str_t *token,
+    ngx_str_t *thread_id)
+{
+    u_char      *p, id[NGX_COMMS_THREAD_ID_LEN];
+    ngx_str_t    named;
+    ngx_uint_t   i;
 
     if (token->len != NGX_COMMS_TOKEN_LEN
         || token->data[NGX_COMMS_ULID_LEN] != '-')
@@ -263,36 +299,19 @@ ngx_comms_token_verify(ngx_pool_t *pool, ngx_str_t *key, ngx_str_t *token,
         p[i] = ngx_toupper(token->data[i]);
     }
 
-    for (i = 0; i < NGX_COMMS_TAG_LEN; i++) {
-        given[i] = ngx_toupper(token->data[NGX_COMMS_ULID_LEN + 1 + i]);
-    }
+    named.data = id;
+    named.len = NGX_COMMS_THREAD_ID_LEN;
 
-    minted.data = id;
-    minted.len = NGX_COMMS_THREAD_ID_LEN;
-
-    if (!ngx_comms_thread_id_valid(&minted)) {
+    if (!ngx_comms_thread_id_valid(&named)) {
         return NGX_DECLINED;
     }
 
-    if (ngx_comms_token_tag(key, &minted, purpose, tag) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    expected.data = tag;
-    expected.len = NGX_COMMS_TAG_LEN;
-    shown.data = given;
-    shown.len = NGX_COMMS_TAG_LEN;
-
-    if (!ngx_comms_equal(&shown, &expected)) {
-        return NGX_DECLINED;
-    }
-
-    thread_id->data = ngx_pstrdup(pool, &minted);
+    thread_id->data = ngx_pstrdup(pool, &named);
     if (thread_id->data == NULL) {
         return NGX_ERROR;
     }
 
-    thread_id->len = minted.len;
+    thread_id->len = named.len;
 
     return NGX_OK;
 }

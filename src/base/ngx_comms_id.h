@@ -60,6 +60,13 @@ ngx_int_t ngx_comms_unsubscribe_token_verify(ngx_pool_t *pool,
     ngx_str_t *key, ngx_str_t *token, ngx_str_t *thread_id);
 
 /*
+ * The thread that a token of either kind names, whoever has made it: NGX_OK,
+ * NGX_DECLINED (it is no token), NGX_ERROR (memory).
+ */
+ngx_int_t ngx_comms_token_thread(ngx_pool_t *pool, ngx_str_t *token,
+    ngx_str_t *thread_id);
+
+/*
  * Takes a token apart, in any letter case (mail software changes it).
  * NGX_OK with the thread id in the pool; NGX_DECLINED when it is no token or
  * was not made with this key; NGX_ERROR when out of memory.

@@ -29,6 +29,8 @@ static ngx_int_t ngx_comms_compose_variable(ngx_comms_flow_t *f,
 static json_t *ngx_comms_compose_fact(ngx_comms_flow_t *f, ngx_str_t *source);
 static ngx_int_t ngx_comms_compose_sms(ngx_comms_flow_t *f, json_t *config);
 static ngx_int_t ngx_comms_compose_email(ngx_comms_flow_t *f, json_t *config);
+static ngx_int_t ngx_comms_compose_unsubscribe(ngx_comms_flow_t *f,
+    json_t *config, ngx_str_t *key);
 static ngx_int_t ngx_comms_compose_reply_to(ngx_comms_flow_t *f,
     json_t *config, ngx_str_t *company_email);
 
@@ -407,10 +409,52 @@ ngx_comms_compose_reply_to(ngx_comms_flow_t *f, json_t *config,
         return s->outbound.reply_to.data ? NGX_OK : NGX_ERROR;
     }
 
-    if (ngx_comms_reply_token(f->pool, &key, &t->thread_id, &token) != NGX_OK) {
+    if (ngx_comms_compose_unsubscribe(f, config, &key) != NGX_OK
+        || ngx_comms_reply_token(f->pool, &key, &t->thread_id, &token)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
     return ngx_comms_email_plus(f->pool, &base, &token,
                                 &s->outbound.reply_to);
+}
+
+
+/* the location of "comms_unsubscribe", and a token behind it */
+
+static ngx_int_t
+ngx_comms_compose_unsubscribe(ngx_comms_flow_t *f, json_t *config,
+    ngx_str_t *key)
+{
+    u_char              *p;
+    ngx_str_t            base, token, *url;
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
+    url = &t->send.outbound.unsubscribe;
+
+    if (ngx_comms_json_str(config, "unsubscribe_url", &base) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    if (base.data[base.len - 1] == '/') {
+        base.len--;
+    }
+
+    if (ngx_comms_unsubscribe_token(f->pool, key, &t->thread_id, &token)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    p = ngx_pnalloc(f->pool, base.len + 1 + token.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    url->data = p;
+    url->len = ngx_sprintf(p, "%V/%V", &base, &token) - p;
+
+    return NGX_OK;
 }

@@ -77,6 +77,7 @@ ngx_int_t ngx_http_comms_too_large_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_comms_initiate_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_comms_conversations_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_comms_webhook_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_comms_unsubscribe_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_comms_status_handler(ngx_http_request_t *r);
 
 

@@ -178,6 +178,9 @@ static const ngx_comms_field_t  ngx_comms_email_fields[] = {
       ngx_comms_check_reply_to, NULL,
       "an email address with at most 20 characters and no \"+\" before"
       " the \"@\"" },
+    { "unsubscribe_url", NGX_COMMS_FIELD_STRING, 0, 0, 9, 1000,
+      ngx_comms_check_callback, NULL,
+      "an \"https://\" URL without \"?\" and \"#\"" },
     { "sender_name", NGX_COMMS_FIELD_STRING, 0, 1, 1, 100, NULL, NULL,
       "a string of 1 to 100 characters" },
     { "default_subject", NGX_COMMS_FIELD_STRING, 0, 1, 1, 200, NULL, NULL,

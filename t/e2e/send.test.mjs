@@ -333,3 +333,89 @@ scenario('what the provider knows of a STOP is for all of them', {},
         assert.equal(res.status, 403, res.body);
         assert.ok(COMPANY.sms);
     });
+
+
+scenario('a mail is unsubscribed from by its link', { project: {
+    company_name: 'Acme <b>& Sons</b>',
+    channel_config: channel('email', {
+        unsubscribe_url: 'https://comms.acme.example/unsubscribe' }) } },
+async (w) => {
+    await w.opened({ channels: ['email'] });
+
+    const { headers } = w.sendgrid.mails.at(-1).document;
+    const [, token] = /^<https:\/\/comms\.acme\.example\/unsubscribe\/([^>]+)>$/
+        .exec(headers['List-Unsubscribe']);
+
+    assert.equal(headers['List-Unsubscribe-Post'],
+        'List-Unsubscribe=One-Click');
+
+    const use = (method, name, body) => w.call(method, `/unsubscribe/${name}`,
+        { key: null, body, headers: { 'content-type':
+            'application/x-www-form-urlencoded' } });
+
+    /* a scanner's GET does nothing, and nothing of the project is markup */
+
+    const page = await use('GET', token);
+
+    assert.equal(page.status, 200);
+    assert.match(page.headers['content-type'], /^text\/html/);
+    assert.match(page.body, /<form method="post"><button>/);
+    assert.match(page.body, /Acme &lt;b&gt;&amp; Sons/);
+    await w.opened({ channels: ['email'] });
+
+    /* neither does a reply token, a token of another thread, a changed one */
+
+    const reply = /\+([^@]+)@/.exec(w.sendgrid.mails.at(-1).replyTo)[1];
+    const other = token.slice(0, 25) + (token[25] === 'a' ? 'b' : 'a')
+        + token.slice(26);
+    const changed = token.slice(0, -1) + (token.endsWith('a') ? 'b' : 'a');
+
+    for (const bad of [reply, other, changed, 'x', '', `${token}x`]) {
+        const res = await use('POST', bad, 'List-Unsubscribe=One-Click');
+
+        assert.equal(res.status, 404, bad);
+        assert.doesNotMatch(res.body, /Acme/);
+    }
+
+    await w.opened({ channels: ['email'] });
+
+    /* one click */
+
+    for (let i = 0; i < 2; i++) {
+        const res = await use('POST', token.toUpperCase(),
+            'List-Unsubscribe=One-Click');
+
+        assert.equal(res.status, 200, res.body);
+        assert.match(res.body, /no more messages/);
+    }
+
+    for (const c of ['email', 'sms']) {
+        const res = await w.initiate(request({ channels: [c] }));
+
+        assert.equal(res.status, 403, res.body);
+        assert.equal(res.json.error_code, 'RECIPIENT_OPTED_OUT');
+    }
+
+    assert.equal((await w.call('GET', '/comms-status')).json.counters
+        .opt_out_total, 1, 'the second time changes nothing');
+    assert.ok(!w.nginx.log().includes(token));
+});
+
+
+scenario('a link works so many times a minute', { project: {
+    channel_config: channel('email', {
+        unsubscribe_url: 'https://comms.acme.example/unsubscribe' }) } },
+async (w) => {
+    await w.opened({ channels: ['email'] });
+
+    const token = /unsubscribe\/([^>]+)>/.exec(w.sendgrid.mails.at(-1)
+        .document.headers['List-Unsubscribe'])[1];
+    const statuses = [];
+
+    for (let i = 0; i < 31; i++) {
+        statuses.push((await w.call('GET', `/unsubscribe/${token}`,
+            { key: null })).status);
+    }
+
+    assert.deepEqual(statuses, [...Array(30).fill(200), 429]);
+});

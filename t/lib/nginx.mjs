@@ -162,6 +162,10 @@ ${QUEUES.map(worker).join('\n')}
             comms_conversations;
         }
 
+        location /unsubscribe/ {
+            comms_unsubscribe;
+        }
+
         ${webhooks ?? `location /webhooks/twilio {
             comms_webhook twilio;
         }
