@@ -138,7 +138,7 @@ check-nodes:
 	@util/deps test
 	@$(MAKE) -s module
 	@echo "== AWS: two nodes, faults"
-	@$(TEST_ENV) util/node --test --test-concurrency=3 \
+	@$(TEST_ENV) util/node --test --test-concurrency=2 \
 	    $(NODES_TESTS)
 
 check-contract:
