@@ -8,6 +8,7 @@
  *   BENCH_QUEUE     URL of the queue
  *   BENCH_ENDPOINT  of SQS
  *   BENCH_BATCH     1: ten messages are handled and deleted by one call
+ *   BENCH_READ      what GetItem is asked for each message; empty: nothing
  */
 
 import http from 'node:http';
@@ -16,13 +17,24 @@ import { createRequire } from 'node:module';
 const require = createRequire(new URL('../../t/aws/package.json',
     import.meta.url));
 const { SQSClient } = require('@aws-sdk/client-sqs');
+const { DynamoDBClient, GetItemCommand } = require('@aws-sdk/client-dynamodb');
 const { Consumer } = require('sqs-consumer');
+
+const how = { region: process.env.AWS_REGION,
+    endpoint: process.env.BENCH_ENDPOINT };
+const item = process.env.BENCH_READ === '' ? null
+    : JSON.parse(process.env.BENCH_READ);
+const tables = new DynamoDBClient(how);
 
 let done = 0;
 
-function handle(message) {
+async function handle(message) {
     if (typeof JSON.parse(message.Body).body.kind !== 'string') {
         throw new Error('no message of ours');
+    }
+
+    if (item && !(await tables.send(new GetItemCommand(item))).Item) {
+        throw new Error('no such item');
     }
 
     done++;
@@ -30,19 +42,18 @@ function handle(message) {
 
 const consumer = Consumer.create({
     queueUrl: process.env.BENCH_QUEUE,
-    sqs: new SQSClient({ region: process.env.AWS_REGION,
-        endpoint: process.env.BENCH_ENDPOINT }),
+    sqs: new SQSClient(how),
     batchSize: 10,
     waitTimeSeconds: 20,
     ...process.env.BENCH_BATCH === '1' ? {
         handleMessageBatch: async (messages) => {
-            messages.forEach(handle);
+            await Promise.all(messages.map(handle));
 
             return messages;
         },
     } : {
         handleMessage: async (message) => {
-            handle(message);
+            await handle(message);
 
             return message;
         },
