@@ -91,9 +91,10 @@ ngx_comms_send_record(ngx_comms_flow_t *f)
     }
 
     if (ngx_comms_send_again(f)) {
-        in = json_pack("{s:s%, s:s%}",
+        in = json_pack("{s:s%, s:s%, s:s%}",
                        "thread_id", t->thread_id.data, t->thread_id.len,
-                       "effect_id", s->effect_id.data, s->effect_id.len);
+                       "effect_id", s->effect_id.data, s->effect_id.len,
+                       "attempt", s->attempt.data, s->attempt.len);
 
         return ngx_comms_thread_store(f, f->engine->store->withdraw, in);
     }

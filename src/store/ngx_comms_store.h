@@ -142,8 +142,10 @@ struct ngx_comms_store_s {
 
     /*
      * Removes an intent that surely had no effect, so that the next attempt
-     * may intend again.  An effect that is settled stays.
-     * in   {"thread_id", "effect_id"}
+     * may intend again.  An effect that is settled stays.  With "attempt"
+     * so does an intent whose "detail" has not this "attempt": a withdraw
+     * that comes late takes nothing from the attempt after it.
+     * in   {"thread_id", "effect_id", "attempt"?}
      * NGX_OK, also when there is no such intent.
      */
     ngx_comms_store_op_pt   withdraw;

@@ -89,6 +89,7 @@ static const ngx_comms_sqlite_member_t  ngx_comms_dynamodb_withdraw_members[]
 {
     { "thread_id", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
     { "effect_id", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
+    { "attempt", NGX_COMMS_SQLITE_NAME, 1, 0, 0 },
     { NULL, 0, 0, 0, 0 }
 };
 
@@ -252,12 +253,13 @@ ngx_comms_dynamodb_intend_write(ngx_comms_dynamodb_task_t *t, void *data)
     u.pk = i->thread_id;
     u.sk = ngx_comms_dynamodb_record;
     u.names = json_pack("{s:O}", "#e", json_object_get(t->in, "effect_id"));
-    u.values = json_pack("{s:{s:O, s:I, s:o, s:o}, s:O, s:O}", ":intent",
+    u.values = json_pack("{s:{s:O, s:I, s:o, s:o, s:O*}, s:O, s:O}", ":intent",
         "kind", json_object_get(t->in, "kind"),
         "intended_at", (json_int_t) ngx_comms_clock_now(),
         "detail", ngx_comms_dynamodb_pack((detail != NULL) ? detail
                                                            : json_null()),
         "token", ngx_comms_dynamodb_string(i->token),
+        "attempt", json_object_get(detail, "attempt"),
         ":c", json_object_get(i->item, "comms_commits"),
         ":fence", json_object_get(i->item, "fence"));
 
@@ -452,6 +454,12 @@ ngx_comms_dynamodb_op_withdraw(ngx_comms_dynamodb_task_t *t, void *data)
 
     ngx_str_set(&u.update, "REMOVE #comms_intents.#e");
     ngx_str_set(&u.condition, "attribute_exists(#comms_intents.#e)");
+
+    if (ngx_comms_sqlite_has(t->in, "attempt")) {
+        ngx_str_set(&u.condition, "#comms_intents.#e.#attempt = :attempt");
+        u.values = json_pack("{s:O}", ":attempt",
+                             json_object_get(t->in, "attempt"));
+    }
 
     ngx_comms_dynamodb_update(t, &t->db->threads, &u,
                               ngx_comms_dynamodb_withdrawn, NULL);

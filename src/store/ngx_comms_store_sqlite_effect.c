@@ -61,6 +61,7 @@ static const ngx_comms_sqlite_member_t  ngx_comms_store_intend_members[] = {
 static const ngx_comms_sqlite_member_t  ngx_comms_store_withdraw_members[] = {
     { "thread_id", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
     { "effect_id", NGX_COMMS_SQLITE_NAME, 0, 0, 0 },
+    { "attempt", NGX_COMMS_SQLITE_NAME, 1, 0, 0 },
     { NULL, 0, 0, 0, 0 }
 };
 
@@ -303,7 +304,7 @@ ngx_int_t
 ngx_comms_store_sqlite_withdraw(ngx_comms_sqlite_txn_t *txn, json_t *in,
     json_t **answer)
 {
-    ngx_str_t      thread_id, effect_id;
+    ngx_str_t      thread_id, effect_id, attempt;
     sqlite3_stmt  *st;
 
     if (ngx_comms_sqlite_members("withdraw", in,
@@ -315,16 +316,19 @@ ngx_comms_store_sqlite_withdraw(ngx_comms_sqlite_txn_t *txn, json_t *in,
 
     st = ngx_comms_sqlite_prepare(txn,
         "DELETE FROM effects"
-        " WHERE thread_id = ?1 AND effect_id = ?2 AND state = 'intent'");
+        " WHERE thread_id = ?1 AND effect_id = ?2 AND state = 'intent'"
+        " AND (?3 IS NULL OR json_extract(detail, '$.attempt') = ?3)");
     if (st == NULL) {
         return NGX_ERROR;
     }
 
     thread_id = ngx_comms_sqlite_text(in, "thread_id");
     effect_id = ngx_comms_sqlite_text(in, "effect_id");
+    attempt = ngx_comms_sqlite_text(in, "attempt");
 
     ngx_comms_sqlite_bind_str(st, 1, &thread_id);
     ngx_comms_sqlite_bind_str(st, 2, &effect_id);
+    ngx_comms_sqlite_bind_str(st, 3, attempt.len ? &attempt : NULL);
 
     return ngx_comms_sqlite_execute(txn, st);
 }

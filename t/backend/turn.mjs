@@ -366,6 +366,30 @@ export const behaviours = {
             .effect.state, 'unknown');
     },
 
+    'withdraw: of an attempt, it takes no other one\'s intent': async (b) => {
+        const { id } = await thread(b);
+        const effect = { thread_id: id, effect_id: 'e' };
+        const by = (attempt) => ({ detail: { attempt, channel: 'sms' } });
+
+        await b.store('intend', intent(id, 'e', by('first')));
+        await b.store('withdraw', { ...effect, attempt: 'first' });
+        await b.store('intend', intent(id, 'e', by('second')));
+
+        /* the first one's withdraw, again and late */
+        await b.store('withdraw', { ...effect, attempt: 'first' });
+        assert.deepEqual((await b.store('intend', intent(id, 'e',
+            by('third')), DECLINED)).effect.detail, by('second').detail);
+
+        await b.store('withdraw', { ...effect, attempt: 'second' });
+        await b.store('intend', intent(id, 'e'));
+
+        /* an intent that names no attempt is nobody's */
+        await b.store('withdraw', { ...effect, attempt: 'second' });
+        await b.store('intend', intent(id, 'e'), DECLINED);
+        await b.store('withdraw', effect);
+        await b.store('intend', intent(id, 'e'));
+    },
+
     'record: an effect that was withdrawn too early is written down':
     async (b) => {
         const { id } = await thread(b);
