@@ -114,6 +114,14 @@ fuzz_require_events(json_t *events)
             continue;
         }
 
+        if (strcmp(kind, "identity") == 0) {
+            fuzz_require_text(event, "company_address");
+            fuzz_require_text(event, "previous");
+            fuzz_require_text(event, "person_address");
+            fuzz_require(json_is_integer(json_object_get(event, "at")));
+            continue;
+        }
+
         fuzz_require(strcmp(kind, "message") == 0);
 
         fuzz_require_text(event, "provider_message_id");

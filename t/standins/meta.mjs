@@ -142,7 +142,8 @@ export async function start({ port = 0, numbers, refuse = {}, templates = {},
         refuse,
         post: send,
         deliver: ({ number, ...what }) => send({
-            number, ...what, document: value(number, inbound(what)),
+            number, ...what, body: undefined,
+            document: value(number, inbound(what)),
         }),
         report: ({ number, ...what }) => send({
             number, ...what, document: value(number, statuses(what)),
