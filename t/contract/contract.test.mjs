@@ -16,7 +16,8 @@ import path from 'node:path';
 import test from 'node:test';
 
 import { TOP, freePort, listens } from '../lib/nginx.mjs';
-import { World, until } from '../lib/world.mjs';
+import { ADA, COMPANY, META, World, project, until }
+    from '../lib/world.mjs';
 import { replyTo } from '../standins/sendgrid.mjs';
 import { post } from '../standins/server.mjs';
 import { FILES, patch } from './patch.mjs';
@@ -76,46 +77,73 @@ function absent() {
 }
 
 
-test('a conversation with replies fits the official API descriptions', {
-    skip: absent(), timeout: 180_000,
-}, async (t) => {
-    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'comms-prism-'));
-    const prisms = [];
-    let w = null;
+/* the providers in "names" are judged while the story happens */
+function judged(title, names, options, story) {
+    test(title, { skip: absent(), timeout: 180_000 }, async (t) => {
+        const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'comms-prism-'));
+        const prisms = [];
+        let w = null;
 
-    try {
-        w = await World.make({
-            nginx: { readTimeout: '20s', waitMax: '30s' },
-            between: async (name, url) => {
-                const prism = await Prism.start(name,
-                    name === 'openai' ? `${url}/v1` : url, dir);
+        try {
+            w = await World.make({
+                nginx: { readTimeout: '20s', waitMax: '30s' },
+                between: async (name, url) => {
+                    if (!names.includes(name)) {
+                        return name === 'openai' ? `${url}/v1/` : url;
+                    }
 
-                prisms.push(prism);
+                    const prism = await Prism.start(name,
+                        name === 'openai' ? `${url}/v1` : url, dir);
 
-                return prism.url;
-            },
-            paths: { openai: '/' },
-        });
-        await refuses(prisms);
-        await story(w);
+                    prisms.push(prism);
 
-        for (const prism of prisms) {
-            assert.deepEqual(prism.violations(), [], prism.name);
+                    return prism.url;
+                },
+                paths: { openai: names.includes('openai') ? '/' : '' },
+                ...options,
+            });
+            await refuses(prisms);
+            await story(w);
+
+            for (const prism of prisms) {
+                assert.deepEqual(prism.violations(), [], prism.name);
+            }
+
+            await w.close();
+            w.finish();
+        } catch (err) {
+            prisms.forEach((p) => t.diagnostic(`${p.name}:\n${p.said}`));
+            throw err;
+        } finally {
+            await w?.close();
+            w?.nginx.remove();
+            await Promise.all(prisms.map((p) => p.stop()));
+            fs.rmSync(dir, { recursive: true });
         }
+    });
+}
 
-        assert.ok(w.ai.requests.length >= 4);
-        await w.close();
-        w.finish();
-    } catch (err) {
-        prisms.forEach((p) => t.diagnostic(`${p.name}:\n${p.said}`));
-        throw err;
-    } finally {
-        await w?.close();
-        w?.nginx.remove();
-        await Promise.all(prisms.map((p) => p.stop()));
-        fs.rmSync(dir, { recursive: true });
-    }
-});
+
+judged('a conversation with replies fits the official API descriptions',
+    ['openai', 'twilio', 'sendgrid'], {}, story);
+
+judged('WhatsApp by Meta fits the official API description', ['meta'], {
+    project: {
+        channel_config: {
+            ...project().channel_config,
+            whatsapp: {
+                company_whatsapp_number: COMPANY.whatsapp,
+                provider: 'meta',
+                credentials_id: 'meta-acme',
+                whatsapp_template_name: 'first_contact',
+                whatsapp_template_language: 'en_US',
+                whatsapp_template_variables: {
+                    1: 'recipient_first_name', 2: 'message',
+                },
+            },
+        },
+    },
+}, overMeta);
 
 
 /* a judge that lets everything through would prove nothing */
@@ -124,6 +152,8 @@ async function refuses(prisms) {
         openai: ['/conversations', 'application/json', '{"metadata": 7}'],
         twilio: [`/2010-04-01/Accounts/AC${'0'.repeat(32)}/Messages.json`,
             'application/x-www-form-urlencoded', 'Body=x'],
+        meta: [`/v26.0/${META.number}/messages`, 'application/json',
+            '{"messaging_product": "whatsapp"}'],
         sendgrid: ['/v3/mail/send', 'application/json', '{}'],
     };
 
@@ -160,6 +190,27 @@ async function story(w) {
 
     const shown = await w.conversation(begun.thread_id);
 
+    assert.ok(w.ai.requests.length >= 4);
     assert.equal(shown.messages.length, 9);
     assert.equal(w.ai.conversations.size, 1);
+}
+
+
+/* a template, and an answer to what quoted it */
+async function overMeta(w) {
+    await w.opened({ channels: ['whatsapp'] });
+
+    const [first] = w.meta.messages;
+
+    await w.meta.deliver({
+        url: w.metaHook, number: META.number, from: ADA.tel,
+        userId: 'GB.1349', body: 'I can start Monday', repliedTo: first.id,
+    });
+    await until(() => w.meta.messages.length === 2, 20_000);
+    await w.idle();
+
+    assert.deepEqual(w.meta.messages.map((m) => m.type),
+        ['template', 'text']);
+    assert.ok(w.meta.messages.every((m) => m.marker !== undefined));
+    assert.deepEqual(w.meta.lost, []);
 }

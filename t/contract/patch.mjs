@@ -6,6 +6,8 @@
  *
  *   Twilio    repeatable form fields are written out, as the API takes them
  *   OpenAI    unions overlap, so "one of" becomes "any of"
+ *   Meta      a message is its common members and those of its type, which
+ *             shut each other out as written; "recipient" joined in 2026
  *   SendGrid  custom_args is an object, as the API's own documentation says
  */
 
@@ -15,10 +17,11 @@ import path from 'node:path';
 export const FILES = {
     openai: 'openai-responses-conversations-webhooks.json',
     twilio: 'twilio-api-v2010-messages.json',
+    meta: 'meta-whatsapp-messages-v23.json',
     sendgrid: 'sendgrid-tsg_mail_v3.json',
 };
 
-const PATCHES = { openai, twilio, sendgrid };
+const PATCHES = { openai, twilio, meta, sendgrid };
 
 
 /* writes the patched description into "to"; its path */
@@ -58,6 +61,30 @@ function twilio(spec) {
             }
         }
     });
+}
+
+
+/* unknown members stay forbidden: what both halves know is listed in each */
+function meta(spec) {
+    const { schemas } = spec.components;
+    const base = schemas.BaseMessageProperties;
+
+    base.required = base.required.filter((name) => name !== 'to');
+    base.anyOf = [{ required: ['to'] }, { required: ['recipient'] }];
+    Object.assign(base.properties, {
+        recipient: { type: 'string', pattern: '^[A-Z]{2}\\.' },
+        biz_opaque_callback_data: { type: 'string', maxLength: 512 },
+    });
+    base.properties.to.pattern = '^\\+?[0-9]+$';
+
+    for (const schema of Object.values(schemas)) {
+        const own = schema.allOf?.[1];
+
+        if (schema.allOf?.[0].$ref?.endsWith('/BaseMessageProperties')) {
+            own.additionalProperties = false;
+            own.properties = { ...base.properties, ...own.properties };
+        }
+    }
 }
 
 
