@@ -117,7 +117,10 @@ ngx_http_comms_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_OK;
     }
 
-    if (ngx_http_comms_init_backends(cf, mcf) != NGX_CONF_OK) {
+    if (ngx_http_comms_init_backends(cf, mcf) != NGX_CONF_OK
+        || ngx_http_comms_conf_media_store(cf, mcf) != NGX_CONF_OK
+        || ngx_comms_curl_network_read(cf->pool, &mcf->network) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 

@@ -114,6 +114,15 @@ char *ngx_http_comms_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_comms_conf_smtp(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+char *ngx_http_comms_conf_media(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_comms_conf_fetch_allow(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* makes the media store, where "comms_media" asks for one */
+char *ngx_http_comms_conf_media_store(ngx_conf_t *cf,
+    ngx_http_comms_main_conf_t *mcf);
+
 /* in a worker: what its locations with "comms_smtp" hand mails over by */
 void ngx_http_comms_conf_smtp_loop(ngx_http_comms_main_conf_t *mcf,
     ngx_comms_curl_loop_t *loop);

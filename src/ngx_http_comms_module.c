@@ -93,6 +93,20 @@ static ngx_command_t  ngx_http_comms_commands[] = {
       offsetof(ngx_http_comms_main_conf_t, thread_pool),
       NULL },
 
+    { ngx_string("comms_media"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_comms_conf_media,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("comms_fetch_allow"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_comms_conf_fetch_allow,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("comms_projects"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
       ngx_http_comms_conf_projects,
@@ -344,6 +358,12 @@ ngx_http_comms_init_backends(ngx_cycle_t *cycle,
     }
 
     ngx_http_comms_conf_smtp_loop(mcf, engine->curl);
+
+    if (engine->media != NULL
+        && ngx_comms_media_init_process(engine->media, cycle) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     if (mcf->aws.client != NULL) {
         if (ngx_comms_aws_init_process(mcf->aws.client, cycle) != NGX_OK) {

@@ -65,6 +65,10 @@ typedef struct {
 typedef struct {
     ngx_comms_engine_t          engine;
     ngx_comms_curl_network_t    network;        /* by the environment */
+
+    ngx_str_t                   media_dir;      /* empty: none are kept */
+    off_t                       media_size;     /* of one */
+    off_t                       media_total;
     ngx_comms_sqlite_t         *sqlite;         /* NULL: not in use */
     ngx_http_comms_aws_t        aws;
     ngx_comms_sns_t            *sns;            /* NULL: no "comms_sns" */

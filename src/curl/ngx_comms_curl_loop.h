@@ -38,6 +38,14 @@ typedef struct {
 typedef void (*ngx_comms_curl_transfer_pt)(void *data, ngx_comms_answer_t *an);
 
 
+/*
+ * What the environment says of proxies (https_proxy, http_proxy, all_proxy,
+ * no_proxy, in capitals too, but for HTTP_PROXY, which a request of CGI can
+ * set); in the master, as workers have no environment.  NGX_OK or NGX_ERROR.
+ */
+ngx_int_t ngx_comms_curl_network_read(ngx_pool_t *pool,
+    ngx_comms_curl_network_t *network);
+
 /* in a worker; NULL after logging; "network" must live as long as the loop */
 ngx_comms_curl_loop_t *ngx_comms_curl_loop_create(ngx_cycle_t *cycle,
     ngx_comms_curl_network_t *network);

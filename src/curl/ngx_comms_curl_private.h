@@ -52,6 +52,8 @@ struct ngx_comms_curl_transfer_s {
     ngx_comms_answer_t          answer;
     size_t                      header_bytes;
     size_t                      size;        /* allocated for the body */
+    size_t                      max_size;    /* of the body */
+    ngx_array_t                *allow;       /* of ngx_cidr_t, of a fetch */
 
     ngx_comms_curl_ended_pt     ended;
     ngx_comms_curl_transfer_pt  handler;
@@ -60,6 +62,8 @@ struct ngx_comms_curl_transfer_s {
     unsigned                    added:1;
     unsigned                    starved:1;
     unsigned                    too_large:1;
+    unsigned                    clear:1;     /* a fetch without TLS */
+    unsigned                    forbidden:1; /* an address was */
 };
 
 
@@ -74,11 +78,14 @@ void ngx_comms_curl_loop_close(ngx_comms_curl_loop_t *loop);
 
 /*
  * The parts of a transfer: one that is in the loop's list and has a handle
- * without options (NULL when out of memory); giving it to curl; taking it out
- * of curl and the list; freeing it.
+ * without options (NULL when out of memory); the options of a GET of a whole
+ * URL with the headers of "rq"; giving it to curl; taking it out of curl and
+ * the list; freeing it.
  */
 ngx_comms_curl_transfer_t *ngx_comms_curl_transfer_create(
     ngx_comms_curl_loop_t *loop);
+ngx_int_t ngx_comms_curl_transfer_get(ngx_comms_curl_transfer_t *t,
+    ngx_str_t *url, ngx_comms_request_t *rq, ngx_msec_t timeout);
 ngx_int_t ngx_comms_curl_transfer_add(ngx_comms_curl_transfer_t *t);
 void ngx_comms_curl_transfer_leave(ngx_comms_curl_transfer_t *t);
 void ngx_comms_curl_transfer_free(ngx_comms_curl_transfer_t *t);

@@ -51,7 +51,6 @@ ngx_comms_curl_transfer(ngx_comms_curl_loop_t *loop, ngx_str_t *url,
         return NULL;
     }
 
-    t->ended = ngx_comms_curl_transfer_done;
     t->handler = handler;
     t->data = data;
 
@@ -91,6 +90,8 @@ ngx_comms_curl_transfer_create(ngx_comms_curl_loop_t *loop)
 
     t->pool = pool;
     t->loop = loop;
+    t->ended = ngx_comms_curl_transfer_done;
+    t->max_size = NGX_COMMS_CURL_MAX_ANSWER;
     ngx_queue_insert_tail(&loop->transfers, &t->queue);
     loop->timer.cancelable = 0;
 
@@ -110,6 +111,29 @@ ngx_comms_curl_transfer_create(ngx_comms_curl_loop_t *loop)
     }
 
     return t;
+}
+
+
+ngx_int_t
+ngx_comms_curl_transfer_get(ngx_comms_curl_transfer_t *t, ngx_str_t *url,
+    ngx_comms_request_t *rq, ngx_msec_t timeout)
+{
+    u_char  *text;
+
+    text = ngx_pnalloc(t->pool, url->len + 1);
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_cpystrn(text, url->data, url->len + 1);
+
+    if (curl_easy_setopt(t->easy, CURLOPT_URL, (char *) text)
+        || ngx_comms_curl_transfer_headers(t, rq) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_comms_curl_transfer_options(t, url, timeout, 0);
 }
 
 
@@ -350,7 +374,7 @@ ngx_comms_curl_transfer_body(char *text, size_t size, size_t n, void *data)
     len = size * n;
     body = &t->answer.body;
 
-    if (len > NGX_COMMS_CURL_MAX_ANSWER - body->len) {
+    if (len > t->max_size - body->len) {
         t->too_large = 1;
         return 0;
     }
@@ -441,8 +465,11 @@ ngx_comms_curl_transfer_judge(ngx_comms_curl_transfer_t *t, CURLcode code)
     if (t->starved) {
         an->failure = "no connection left (worker_connections)";
 
-    } else if (t->too_large) {
+    } else if (t->too_large || code == CURLE_FILESIZE_EXCEEDED) {
         an->failure = "too large";
+
+    } else if (t->forbidden && code == CURLE_COULDNT_CONNECT) {
+        an->failure = "address is not allowed";
 
     } else if (code == CURLE_OPERATION_TIMEDOUT) {
         an->failure = "timed out";

@@ -34,6 +34,7 @@ struct ngx_comms_engine_s {
     ngx_comms_secrets_t    *secrets;
     ngx_comms_curl_loop_t  *curl;           /* of the worker process */
     ngx_comms_media_t      *media;          /* NULL: media are not kept */
+    ngx_array_t            *fetch_allow;    /* of ngx_cidr_t, or NULL */
 
     ngx_msec_t              op_timeout;     /* of a store or bus operation */
     ngx_msec_t              lease_term;     /* of a turn's lease */

@@ -30,7 +30,7 @@ typedef struct ngx_comms_media_s  ngx_comms_media_t;
 
 
 /*
- * At configuration time: checks that the directory can be written, which
+ * At configuration time: has nginx make the directory for its workers, which
  * "pool" (a thread pool) writes to.  NULL after logging.
  */
 ngx_comms_media_t *ngx_comms_media_add(ngx_conf_t *cf, ngx_str_t *dir,
