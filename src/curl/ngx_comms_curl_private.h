@@ -62,6 +62,7 @@ struct ngx_comms_curl_transfer_s {
     unsigned                    added:1;
     unsigned                    starved:1;
     unsigned                    too_large:1;
+    unsigned                    whole:1;     /* curl ended it well */
     unsigned                    clear:1;     /* a fetch without TLS */
     unsigned                    forbidden:1; /* an address was */
 };

@@ -451,6 +451,7 @@ ngx_comms_curl_transfer_judge(ngx_comms_curl_transfer_t *t, CURLcode code)
         (void) curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
         an->outcome = NGX_COMMS_EXCHANGE_COMPLETE;
         an->status = (ngx_uint_t) status;
+        t->whole = 1;
         return;
     }
 
@@ -509,7 +510,11 @@ ngx_comms_curl_transfer_free(ngx_comms_curl_transfer_t *t)
 
     if (t->easy != NULL) {
 
-        if (loop->multi != NULL && loop->nspare < NGX_COMMS_CURL_SPARE) {
+        /* one that failed may keep its buffer, and refuse a size for it */
+
+        if (t->whole && loop->multi != NULL
+            && loop->nspare < NGX_COMMS_CURL_SPARE)
+        {
             curl_easy_reset(t->easy);
             loop->spare[loop->nspare++] = t->easy;
 

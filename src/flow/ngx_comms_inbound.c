@@ -499,7 +499,7 @@ ngx_comms_inbound_message(json_t *inbound)
     *ngx_comms_iso8601(when, received) = '\0';
 
     return json_pack("{s:O, s:s, s:s, s:O, s:O, s:O*, s:O, s:O, s:O*,"
-                     " s:O*, s:s}",
+                     " s:O*, s:O*, s:s}",
                      "entry_id", json_object_get(inbound, "inbound_id"),
                      "message_timestamp", when,
                      "role", "user",
@@ -514,5 +514,6 @@ ngx_comms_inbound_message(json_t *inbound)
                      json_object_get(inbound, "provider_message_id"),
                      "email_message_id",
                      json_object_get(inbound, "email_message_id"),
+                     "media", json_object_get(inbound, "kept"),
                      "status", "received");
 }

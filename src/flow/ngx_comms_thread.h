@@ -139,6 +139,8 @@ typedef struct {
 
     json_t                  *inbound;       /* messages of this turn */
     json_t                  *reply;         /* the message that answers them */
+    struct ngx_comms_media_fetch_s
+                            *media;         /* of them, being fetched */
     json_t                  *parts;         /* what follows the message to be
                                                sent, or NULL */
     size_t                   part;          /* the next one */

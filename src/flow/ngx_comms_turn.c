@@ -31,6 +31,7 @@
 
 #include <flow/ngx_comms_turn.h>
 #include <flow/ngx_comms_fallback.h>
+#include <flow/ngx_comms_media_fetch.h>
 #include <base/ngx_comms_clock.h>
 #include <base/ngx_comms_id.h>
 #include <base/ngx_comms_json.h>
@@ -38,6 +39,7 @@
 
 
 static ngx_int_t ngx_comms_turn_collect(ngx_comms_flow_t *f);
+static ngx_int_t ngx_comms_turn_owner(ngx_comms_flow_t *f);
 static ngx_int_t ngx_comms_turn_choose(ngx_comms_flow_t *f);
 static json_t *ngx_comms_turn_unsettled(ngx_comms_thread_t *t);
 static json_t *ngx_comms_turn_ids(json_t *inbound);
@@ -97,6 +99,12 @@ ngx_comms_step_t  ngx_comms_turn_steps[] = {
 
     { "collecting what waits",
       ngx_comms_turn_collect, NULL, 0 },
+
+    { "fetching media",
+      ngx_comms_media_fetch, ngx_comms_media_fetch_done, 0 },
+
+    { "asking whose the thread is",
+      ngx_comms_turn_owner, NULL, 0 },
 
     { "loading the AI's credentials",
       ngx_comms_ask_credentials, ngx_comms_ask_credentials_done, 0 },
@@ -199,9 +207,18 @@ ngx_comms_turn_collect(ngx_comms_flow_t *f)
         return ngx_comms_flow_goto(f, ngx_comms_thread_release);
     }
 
-    if (rc != NGX_OK) {
-        return rc;
-    }
+    return rc;
+}
+
+
+/* a human reads what came, pictures and all, and no AI answers */
+
+static ngx_int_t
+ngx_comms_turn_owner(ngx_comms_flow_t *f)
+{
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
 
     if (json_integer_value(json_object_get(t->facts, "hand_off_to_human"))) {
         return ngx_comms_flow_goto(f, ngx_comms_turn_leave);

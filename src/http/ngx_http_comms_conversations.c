@@ -3,6 +3,7 @@
  * Copyright (C) the ngx_http_comms_module authors
  *
  * GET /conversations/<thread_id>: a thread, whole.
+ * GET /conversations/<thread_id>/media/<media_id>: a file that is in it.
  * GET /conversations?...: a page of threads, newest first.
  *
  * Both see only what belongs to the companies that the x-api-key opens.  A
@@ -14,6 +15,7 @@
 #include <http/ngx_http_comms_answer.h>
 #include <http/ngx_http_comms_await.h>
 #include <http/ngx_http_comms_initiate_check.h>
+#include <http/ngx_http_comms_media_send.h>
 #include <base/ngx_comms_id.h>
 #include <base/ngx_comms_json.h>
 #include <base/ngx_comms_text.h>
@@ -33,6 +35,7 @@ typedef struct {
     ngx_comms_engine_t       *engine;
     ngx_array_t              *companies;    /* of ngx_str_t */
     ngx_str_t                 thread_id;    /* empty: a listing */
+    ngx_str_t                 media_id;     /* empty: the thread */
     ngx_str_t                 args;
 } ngx_http_comms_reading_t;
 
@@ -40,6 +43,7 @@ typedef struct {
 static ngx_int_t ngx_http_comms_reading_method(ngx_http_request_t *r);
 static void ngx_http_comms_reading_tail(ngx_http_request_t *r,
     ngx_str_t *tail);
+static void ngx_http_comms_reading_divide(ngx_http_comms_reading_t *rd);
 static ngx_int_t ngx_http_comms_reading_hide_args(ngx_http_request_t *r,
     ngx_http_comms_reading_t *rd);
 static void ngx_http_comms_reading_key(ngx_http_request_t *r, void *data,
@@ -59,6 +63,8 @@ static ngx_uint_t ngx_http_comms_reading_opens(ngx_http_comms_reading_t *rd,
     ngx_str_t *company_id);
 static void ngx_http_comms_reading_loaded(ngx_http_request_t *r, void *data,
     ngx_int_t rc, json_t *answer);
+static void ngx_http_comms_reading_medium(ngx_http_request_t *r,
+    ngx_http_comms_reading_t *rd, json_t *record);
 static void ngx_http_comms_reading_listed(ngx_http_request_t *r, void *data,
     ngx_int_t rc, json_t *answer);
 static void ngx_http_comms_reading_answer(ngx_http_request_t *r,
@@ -102,6 +108,7 @@ ngx_http_comms_conversations_handler(ngx_http_request_t *r)
     }
 
     ngx_http_comms_reading_tail(r, &rd->thread_id);
+    ngx_http_comms_reading_divide(rd);
 
     if (ngx_http_comms_reading_hide_args(r, rd) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -176,6 +183,28 @@ ngx_http_comms_reading_tail(ngx_http_request_t *r, ngx_str_t *tail)
     if (tail->len != 0 && tail->data[tail->len - 1] == '/') {
         tail->len--;
     }
+}
+
+
+/* "<thread_id>/media/<media_id>"; of anything else it stays one id, of none */
+
+static void
+ngx_http_comms_reading_divide(ngx_http_comms_reading_t *rd)
+{
+    static ngx_str_t  middle = ngx_string("/media/");
+
+    if (rd->thread_id.len <= NGX_COMMS_THREAD_ID_LEN + middle.len
+        || ngx_memcmp(rd->thread_id.data + NGX_COMMS_THREAD_ID_LEN,
+                      middle.data, middle.len) != 0)
+    {
+        return;
+    }
+
+    rd->media_id = rd->thread_id;
+    rd->media_id.data += NGX_COMMS_THREAD_ID_LEN + middle.len;
+    rd->media_id.len -= NGX_COMMS_THREAD_ID_LEN + middle.len;
+
+    rd->thread_id.len = NGX_COMMS_THREAD_ID_LEN;
 }
 
 
@@ -551,7 +580,36 @@ ngx_http_comms_reading_loaded(ngx_http_request_t *r, void *data,
         return;
     }
 
+    if (rd->media_id.len != 0) {
+        ngx_http_comms_reading_medium(r, rd, record);
+        return;
+    }
+
     ngx_http_comms_reading_answer(r, json_incref(record));
+}
+
+
+static void
+ngx_http_comms_reading_medium(ngx_http_request_t *r,
+    ngx_http_comms_reading_t *rd, json_t *record)
+{
+    json_t     *note;
+    ngx_int_t   rc;
+
+    note = ngx_http_comms_media_find(record, &rd->media_id);
+
+    rc = (note != NULL)
+         ? ngx_http_comms_media_send(r, rd->engine->media, note)
+         : NGX_DECLINED;
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_comms_reading_refuse(r, NGX_HTTP_NOT_FOUND, "NOT_FOUND",
+                                      "There is no such file in this "
+                                      "conversation");
+        return;
+    }
+
+    ngx_http_finalize_request(r, rc);
 }
 
 
