@@ -96,6 +96,35 @@ ngx_comms_id_mint(ngx_pool_t *pool, const char *prefix, ngx_str_t *id)
 }
 
 
+ngx_int_t
+ngx_comms_id_of(ngx_pool_t *pool, const char *prefix, ngx_str_t *text,
+    ngx_str_t *id)
+{
+    size_t   len;
+    u_char  *p, digest[NGX_COMMS_SHA256_LEN];
+
+    if (ngx_comms_sha256(text, digest) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    len = ngx_strlen(prefix);
+
+    p = ngx_pnalloc(pool, len + NGX_COMMS_ULID_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    id->data = p;
+    id->len = len + NGX_COMMS_ULID_LEN;
+
+    p = ngx_cpymem(p, prefix, len);
+
+    (void) ngx_comms_base32(p, digest, 2, NGX_COMMS_ULID_LEN);
+
+    return NGX_OK;
+}
+
+
 ngx_uint_t
 ngx_comms_thread_id_valid(ngx_str_t *id)
 {

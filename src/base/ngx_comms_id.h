@@ -36,6 +36,10 @@ ngx_int_t ngx_comms_id_derive(ngx_pool_t *pool, ngx_str_t *id,
 /* 1 when it is "th_" and 26 characters of the alphabet, upper case */
 ngx_uint_t ngx_comms_thread_id_valid(ngx_str_t *id);
 
+/* the same form, and for the same text always the same id */
+ngx_int_t ngx_comms_id_of(ngx_pool_t *pool, const char *prefix,
+    ngx_str_t *text, ngx_str_t *id);
+
 /* 1 when it is a ULID, upper case */
 ngx_uint_t ngx_comms_ulid_valid(ngx_str_t *id);
 

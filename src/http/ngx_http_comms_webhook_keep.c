@@ -4,7 +4,8 @@
  *
  * What a verified webhook holds becomes durable, event by event:
  *
- *   message              store.keep, with its entry in the queue "reply"
+ *   message              the media store, where it carries files;
+ *                        store.keep, with its entry in the queue "reply"
  *   status, consent,     the queue "status"
  *   identity
  *   anything else        counted
@@ -50,8 +51,6 @@ static void ngx_http_comms_webhook_next(ngx_http_request_t *r,
     ngx_http_comms_inbound_t *in);
 static ngx_http_comms_webhook_kind_t *ngx_http_comms_webhook_row(
     json_t *event);
-static ngx_int_t ngx_http_comms_webhook_keep(ngx_http_request_t *r,
-    ngx_http_comms_inbound_t *in, json_t *event);
 static void ngx_http_comms_webhook_kept(ngx_http_request_t *r, void *data,
     ngx_int_t rc, json_t *answer);
 static ngx_int_t ngx_http_comms_webhook_put(ngx_http_request_t *r,
@@ -63,8 +62,6 @@ static void ngx_http_comms_webhook_was_put(ngx_http_request_t *r, void *data,
     ngx_int_t rc, json_t *answer);
 static json_t *ngx_http_comms_webhook_signed(ngx_http_comms_inbound_t *in,
     json_t *event);
-static void ngx_http_comms_webhook_unkept(ngx_http_request_t *r,
-    ngx_http_comms_inbound_t *in);
 
 
 static ngx_http_comms_webhook_kind_t  ngx_http_comms_webhook_kinds[] = {
@@ -130,6 +127,8 @@ ngx_http_comms_webhook_next(ngx_http_request_t *r,
             continue;
         }
 
+        in->medium = 0;
+
         if (row->keep(r, in, event) != NGX_OK) {
             ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         }
@@ -166,14 +165,21 @@ ngx_http_comms_webhook_row(json_t *event)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_comms_webhook_keep(ngx_http_request_t *r,
     ngx_http_comms_inbound_t *in, json_t *event)
 {
     json_t             *document, *inbound;
+    ngx_int_t           rc;
     ngx_str_t           inbound_id;
     ngx_comms_op_t     *op;
     ngx_comms_store_t  *store;
+
+    rc = ngx_http_comms_webhook_media(r, in, event);
+
+    if (rc != NGX_OK) {
+        return (rc == NGX_AGAIN) ? NGX_OK : NGX_ERROR;
+    }
 
     if (ngx_comms_id_mint(r->pool, "in_", &inbound_id) != NGX_OK) {
         return NGX_ERROR;
@@ -404,7 +410,7 @@ ngx_http_comms_webhook_signed(ngx_http_comms_inbound_t *in, json_t *event)
 }
 
 
-static void
+void
 ngx_http_comms_webhook_unkept(ngx_http_request_t *r,
     ngx_http_comms_inbound_t *in)
 {
