@@ -202,6 +202,7 @@ export function parseFields(mail, mode = 'parsed') {
         ];
     }
 
+    const { files = [] } = mail;
     const charsets = { to: 'UTF-8', from: 'UTF-8', subject: 'UTF-8' };
     const fields = [
         ['headers', headerBlock(mail)],
@@ -224,7 +225,12 @@ export function parseFields(mail, mode = 'parsed') {
     return [
         ...fields,
         ...after.slice(0, 3),
-        ['attachments', '0'],
+        ['attachments', String(files.length)],
+        ...files.length === 0 ? [] : [['attachment-info', JSON.stringify(
+            Object.fromEntries(files.map((f, i) => [`attachment${i + 1}`, {
+                filename: f.name, name: f.name, type: f.type,
+            }])))]],
+        ...files.map((f, i) => [`attachment${i + 1}`, f.bytes, f]),
         ['charsets', JSON.stringify(charsets)],
     ];
 }
@@ -233,9 +239,12 @@ export function parseFields(mail, mode = 'parsed') {
 export function multipart(fields, boundary = 'xYzZY') {
     const parts = [];
 
-    for (const [name, value] of fields) {
+    for (const [name, value, file] of fields) {
         parts.push(Buffer.from(`--${boundary}\r\nContent-Disposition: `
-            + `form-data; name="${name}"\r\n\r\n`));
+            + `form-data; name="${name}"`
+            + (file === undefined ? '\r\n\r\n'
+                : `; filename="${file.name}"\r\nContent-Type: ${file.type}`
+                    + '\r\n\r\n')));
         parts.push(Buffer.isBuffer(value) ? value : Buffer.from(value));
         parts.push(Buffer.from('\r\n'));
     }
