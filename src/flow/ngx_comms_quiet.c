@@ -87,11 +87,12 @@ ngx_comms_quiet_until(json_t *quiet, ngx_comms_time_zone_t *zone, int64_t now)
             continue;
         }
 
+        length = end - local;
         end = ngx_comms_time_zone_utc(zone, end) * 1000;
 
-        /* an hour that comes twice */
+        /* where it came twice, this is the second time */
 
-        return (end > now) ? end : now + 60000;
+        return (end > now) ? end : (seconds + length) * 1000;
     }
 
     return 0;
