@@ -280,7 +280,7 @@ field "twilio-acme.api_key_secret" must be a string of 1 to 256 visible characte
 sub { my ($s) = @_; $s->{'sendgrid-acme'}{token} = 'x' }
 --- must_die
 --- error_log
-field "sendgrid-acme.token" is unknown; allowed are api_key, inbound_tokens, reply_keys and inbound_public_key
+field "sendgrid-acme.token" is unknown; allowed are api_key, inbound_tokens, reply_keys, inbound_public_key and event_public_key
 
 === TEST 38: sendgrid, api_key
 --- secrets eval
@@ -403,3 +403,31 @@ field "sendgrid-acme.reply_keys"
 secret-word
 secret-sid
 secret-key
+
+=== TEST 54: sendgrid, event_public_key, more than eight
+--- secrets eval
+sub { my ($s) = @_; $s->{'sendgrid-acme'}{event_public_key} = [('AAAA') x 9] }
+--- must_die
+--- error_log
+field "sendgrid-acme.event_public_key" must be base64 of a P-256 public key (SubjectPublicKeyInfo), as SendGrid shows it, or an array of 1 to 8 of them
+
+=== TEST 55: smtp, an unknown member
+--- secrets eval
+sub { my ($s) = @_; $s->{'smtp-acme'} = { provider => 'smtp', host => 'x' } }
+--- must_die
+--- error_log
+field "smtp-acme.host" is unknown; allowed are username, password, inbound_secrets and reply_keys
+
+=== TEST 56: smtp, a user name without a password
+--- secrets eval
+sub { my ($s) = @_; $s->{'smtp-acme'} = { provider => 'smtp', username => 'x' } }
+--- must_die
+--- error_log
+field "smtp-acme.username" must be a string of 1 to 256 visible characters, and username and password be both there or both not
+
+=== TEST 57: smtp, inbound_secrets, too short
+--- secrets eval
+sub { my ($s) = @_; $s->{'smtp-acme'} = { provider => 'smtp', inbound_secrets => ['short'] } }
+--- must_die
+--- error_log
+field "smtp-acme.inbound_secrets" must be an array of 1 to 8 strings of 16 to 256 visible characters
