@@ -56,6 +56,21 @@ static void ngx_comms_aws_call_finish(ngx_comms_aws_call_t *call,
     ngx_int_t rc, json_t *answer);
 
 
+/*
+ * Refusals that are answers: a condition that does not hold; something that is
+ * not there, where whoever asks knows best what that means, and says so.
+ */
+static struct {
+    const char  *operation;    /* NULL: any */
+    ngx_str_t    code;
+} ngx_comms_aws_answers[] = {
+    { NULL, ngx_string("ConditionalCheckFailedException") },
+    { "GetSecretValue", ngx_string("ResourceNotFoundException") },
+    { "DescribeTable", ngx_string("ResourceNotFoundException") },
+    { NULL, ngx_null_string }
+};
+
+
 void
 ngx_comms_aws_call(ngx_comms_aws_t *aws, ngx_comms_aws_service_e service,
     const char *operation, json_t *in, ngx_msec_t timeout, ngx_comms_op_t *op)
@@ -581,10 +596,9 @@ ngx_comms_aws_call_end(ngx_comms_aws_call_t *call)
 static void
 ngx_comms_aws_call_complain(ngx_comms_aws_call_t *call)
 {
-    int64_t    status;
-    ngx_str_t  code;
-
-    static ngx_str_t  failed = ngx_string("ConditionalCheckFailedException");
+    int64_t     status;
+    ngx_str_t   code;
+    ngx_uint_t  i;
 
     if (call->cancelled) {
         return;
@@ -596,12 +610,18 @@ ngx_comms_aws_call_complain(ngx_comms_aws_call_t *call)
         ngx_str_set(&code, "NotSent");
     }
 
-    /* a condition that does not hold is an answer, and no failure */
-
-    if (code.len == failed.len
-        && ngx_memcmp(code.data, failed.data, code.len) == 0)
-    {
-        return;
+    for (i = 0; ngx_comms_aws_answers[i].code.len != 0; i++) {
+        if (code.len == ngx_comms_aws_answers[i].code.len
+            && ngx_memcmp(code.data, ngx_comms_aws_answers[i].code.data,
+                          code.len)
+               == 0
+            && (ngx_comms_aws_answers[i].operation == NULL
+                || ngx_strcmp(call->operation,
+                              ngx_comms_aws_answers[i].operation)
+                   == 0))
+        {
+            return;
+        }
     }
 
     (void) ngx_comms_json_int(call->answer, "status", &status);
