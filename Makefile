@@ -102,6 +102,7 @@ check-style:
 unit check-unit:
 	@echo "== unit"
 	@$(MAKE) -s -f t/unit/unit.mk check
+	@util/node --test t/corpus/outgoing.test.mjs
 
 check-conf:
 	@echo "== conf/"

@@ -22,7 +22,7 @@
 #define NGX_COMMS_EMAIL_WORD       45      /* bytes: 60 of base64, so that an
                                               encoded-word stays within the 75
                                               of RFC 2047 2 */
-#define NGX_COMMS_EMAIL_PIECE      60      /* of an RFC 2231 parameter */
+#define NGX_COMMS_EMAIL_PIECE      48      /* of an RFC 2231 parameter */
 
 
 static ngx_uint_t ngx_comms_email_room(ngx_comms_email_text_t *out,

@@ -315,6 +315,61 @@ test_build(void **state)
 }
 
 
+/* mails for other software to read: t/corpus/outgoing.test.mjs */
+
+static void
+test_written(void **state)
+{
+    FILE                  *file;
+    char                   path[512];
+    json_t                *credentials;
+    ngx_uint_t             i;
+    const char            *dir, *words;
+    ngx_comms_request_t    rq;
+    ngx_comms_outbound_t   message;
+
+    dir = getenv("COMMS_MAILS");
+
+    if (dir == NULL) {
+        skip();
+    }
+
+    credentials = unit_credentials();
+
+    for (i = 0; i < 3; i++) {
+        unit_message(&message);
+
+        if (i == 1) {
+            message.content = unit_str("\xe6\x9c\x88\xe6\x9b\x9c\xe6\x97\xa5"
+                                       "\r\n\r\n\xe3\x81\xaf\xe3\x81\x84");
+            message.sender_name = unit_str("\xc3\x84" "cme, \"Care\"");
+        }
+
+        if (i == 2) {
+            message.media = json_pack("[{s:s,s:s,s:s}]", "content",
+                                      "JVBERi0xLjQKJSVFT0YK", "content_type",
+                                      "application/pdf", "filename",
+                                      "F\xc3\xbchrung \xe2\x80\x93 "
+                                      "sehr lang und noch l\xc3\xa4nger "
+                                      "als eine Zeile.pdf");
+        }
+
+        assert_int_equal(ngx_comms_smtp.build(*state, &message, credentials,
+                                              &rq, &words), NGX_OK);
+        json_decref(message.media);
+
+        snprintf(path, sizeof(path), "%s/%lu.eml", dir, (unsigned long) i);
+        file = fopen(path, "wb");
+        assert_non_null(file);
+        assert_int_equal(fwrite(rq.body.data, 1, rq.body.len, file),
+                         rq.body.len);
+        fclose(file);
+    }
+
+    json_decref(credentials);
+}
+
+
 static const unit_reply_t  replies[] = {
     { 250, "250 2.0.0 Ok: queued as 4Cx7-Ab_9\r\n", NGX_COMMS_SENT, "",
       "4Cx7-Ab_9", "sent" },
@@ -473,6 +528,7 @@ main(void)
         pool_test(test_signed),
         pool_test(test_parse),
         pool_test(test_build),
+        pool_test(test_written),
         pool_test(test_read),
         pool_test(test_marker),
         pool_test(test_check)
