@@ -89,6 +89,15 @@ ngx_comms_step_t  ngx_comms_status_steps[] = {
     { "closing the thread",
       ngx_comms_status_close, ngx_comms_status_close_done, 0 },
 
+    { "reading the message that the window kept back",
+      ngx_comms_status_window, ngx_comms_status_window_done, 0 },
+
+    { "recording it once more",
+      ngx_comms_status_again_record, ngx_comms_status_again_record_done, 0 },
+
+    { "having it sent",
+      ngx_comms_status_again_wake, ngx_comms_status_again_wake_done, 0 },
+
     { "reading the consent ledger",
       ngx_comms_status_ledger, ngx_comms_status_ledger_done, 0 },
 

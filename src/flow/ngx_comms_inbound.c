@@ -52,6 +52,14 @@ ngx_comms_inbound_read(ngx_comms_flow_t *f)
         return NGX_ERROR;
     }
 
+    /* nobody has written: a message of ours waits in the record */
+
+    if (ngx_comms_json_str(f->body, "thread_id", &id) == NGX_OK
+        && ngx_comms_thread_name(f, f->body) == NGX_OK)
+    {
+        return ngx_comms_flow_goto(f, ngx_comms_thread_project);
+    }
+
     if (ngx_comms_json_str(f->body, "inbound_id", &id) != NGX_OK) {
         return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEAD,
                                    "queue message names no inbound message",
@@ -266,6 +274,10 @@ ngx_comms_inbound_trust(ngx_comms_flow_t *f)
 
     if (f->thread_id.len == 0) {
         return ngx_comms_inbound_orphan(f, "unknown sender");
+    }
+
+    if (t->event == NULL) {
+        return NGX_OK;
     }
 
     if (!ngx_comms_inbound_trusted(t, t->event)) {

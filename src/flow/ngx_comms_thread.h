@@ -207,6 +207,13 @@ ngx_int_t ngx_comms_send_window(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_send_window_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_send_link(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_send_link_done(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_status_window(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_status_window_done(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_status_again_record(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_status_again_record_done(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_status_again_wake(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_status_again_wake_done(ngx_comms_flow_t *f);
+
 ngx_int_t ngx_comms_send_credentials(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_send_credentials_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_send_compose(ngx_comms_flow_t *f);

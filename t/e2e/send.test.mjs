@@ -419,3 +419,43 @@ async (w) => {
 
     assert.deepEqual(statuses, [...Array(30).fill(200), 429]);
 });
+
+
+scenario('a report says that the window was closed', { reports:
+    'https://comms.acme.example' }, async (w) => {
+    const begun = await w.opened({ channels: ['whatsapp'] });
+
+    await w.whatsapp('Hello');
+    await until(() => w.received('whatsapp').length === 2);
+    await w.idle();
+
+    const [, answer] = w.received('whatsapp');
+
+    assert.equal(answer.contentSid ?? null, null);
+
+    /* told twice, it is said once more, as a template */
+
+    await w.report(answer, 'failed', { code: 63016 });
+    await w.report(answer, 'failed', { code: 63016 });
+    await until(() => w.received('whatsapp').length === 3);
+    await w.idle();
+
+    const again = w.received('whatsapp')[2];
+
+    assert.equal(again.contentSid, TEMPLATE);
+    assert.ok(again.text.includes(answer.text), again.text);
+
+    /* a template that fails like that has no second chance */
+
+    await w.report(again, 'failed', { code: 63016 });
+    await w.idle();
+    assert.equal(w.received('whatsapp').length, 3);
+
+    const shown = await w.conversation(begun.thread_id);
+    const [said, replaced] = shown.messages.filter((m) => m.turn_id);
+
+    assert.equal(said.status, 'failed');
+    assert.equal(replaced.instead_of, said.entry_id);
+    assert.equal(replaced.status, 'failed');
+    assert.equal(w.ai.calls.length, 2, 'the AI is not asked again');
+});
