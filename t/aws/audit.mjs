@@ -13,8 +13,10 @@
  *   overlaps    two turns of a thread at once, as the AI saw them
  *   wrong       whatever else does not agree
  *
- * A send that is in doubt ("unknown") is neither lost nor a duplicate,
- * whether it arrived or not; how many there are is told.
+ * A message that was not sent because the person had written before is
+ * "cancelled", and not missed.  A send that is in doubt ("unknown") is neither lost nor a duplicate,
+ * whether it arrived or not, and neither is its dead letter; how many there
+ * are is told.
  */
 
 import assert from 'node:assert/strict';
@@ -62,12 +64,27 @@ export async function compare(w, conversations) {
     found.overlaps.push(...w.ai.overlaps.map(({ id }) => id));
 
     for (const [queue, n] of Object.entries(w.emulators?.depths() ?? {})) {
-        if (n > 0) {
+        if (n > 0 && !queue.endsWith('-dlq')) {
             found.lost.push(`${n} in the queue ${queue}`);
         }
     }
 
+    for (const letter of w.emulators?.dead() ?? []) {
+        await checkDead(found, w, letter);
+    }
+
     return found;
+}
+
+
+/* a channel's copy whose send is in doubt is there for a human to look at */
+async function checkDead(found, w, { queue, body }) {
+    const shown = await w.conversation(body.thread_id);
+
+    if (status(shown, queue) !== 'unknown') {
+        found.lost.push(`${shown.thread_id}: a dead letter of "${queue}", `
+            + `${JSON.stringify(shown.channel_states)}`);
+    }
 }
 
 
@@ -139,6 +156,8 @@ function checkSends(found, w, shown, { begun, person }) {
             && m.channel === channel);
         const sure = ours.filter((m) => m.status === 'sent').length;
         const unsure = ours.filter((m) => m.status === 'unknown').length;
+        const spared = ours.filter((m) => m.status === 'cancelled'
+            && m.reason === 'replied').length;
         const state = status(shown, channel);
         const words = `${shown.thread_id} ${channel}: ${taken} arrived, `
             + `${sure} sent, ${unsure} unknown`;
@@ -151,7 +170,7 @@ function checkSends(found, w, shown, { begun, person }) {
             found.duplicates.push(words);
         }
 
-        if (sure + unsure !== ours.length || (sure + unsure === 0)
+        if (sure + unsure + spared !== ours.length || ours.length === 0
             || (state !== 'sent' && !reason(shown, channel)))
         {
             found.wrong.push(`${words}; ${state}, `

@@ -80,6 +80,18 @@ export class Emulators {
         }));
     }
 
+    /* [{ queue, body }]: the dead letters */
+    dead() {
+        return [...this.made].flatMap((queue) => {
+            const { ready, delayed, inflight } = this.queues.inspectQueue(
+                `${PREFIX}${queue}-dlq${this.suffix}`).messages;
+
+            return [...ready, ...delayed,
+                ...inflight.map((m) => m.message ?? m)]
+                .map((m) => ({ queue, body: JSON.parse(m.body).body }));
+        });
+    }
+
     make(name) {
         if (this.made.has(name)) {
             return;

@@ -76,14 +76,17 @@ async function write(machines, person, channel, text) {
 }
 
 
-/* until the first message on a channel is there, or in doubt */
+/*
+ * until the first message on a channel is there, or in doubt, or not wanted any
+ * more, because the person wrote on another channel before
+ */
 async function opened(w, { thread_id: id }, person, channel) {
     await until(() => w.received(channel, { tel: person.recipient_tel,
         email: person.recipient_email }).length > 0, 150_000)
         .catch(async (err) => {
             const shown = await w.conversation(id);
 
-            if (status(shown, channel) !== 'unknown') {
+            if (!['unknown', 'cancelled'].includes(status(shown, channel))) {
                 throw new Error(`${id}: no first message on ${channel}; `
                     + `${JSON.stringify(shown.channel_states)} `
                     + JSON.stringify(w.emulators.depths()), { cause: err });
@@ -97,17 +100,24 @@ async function converse(w, n, random, channels, told = () => {}) {
     const who = person(n);
     const order = random(2) ? w.machines : [...w.machines].reverse();
     const begun = await start(order, who, channels);
-    const texts = channels.map((c) => `${c} ${n}`);
+    const replies = [];
 
     await Promise.all(channels.map(async (c, i) => {
         await opened(w, begun, who, c);
         await moment(random(600));
+
+        /* nobody answers a mail that was not wanted any more */
+        if (c === 'email' && !w.mailTo(who.recipient_email)) {
+            return;
+        }
+
+        replies.push(`${c} ${n}`);
         await write(i === 0 ? order : [...order].reverse(), who, c,
-            texts[i]);
+            `${c} ${n}`);
         told();
     }));
 
-    return { begun, person: who, replies: texts };
+    return { begun, person: who, replies };
 }
 
 
