@@ -4,8 +4,9 @@
  *
  * The store over DynamoDB, or an engine with its API.  It needs conditional
  * writes of single items, updates that answer with the item, queries,
- * BatchGetItem and indices; no transactions, no time to live (expired items
- * are left out when they are read), no item in the answer to a refused write.
+ * BatchGetItem, BatchWriteItem (to remove) and indices; no transactions, no
+ * time to live (expired items are left out when they are read), no item in
+ * the answer to a refused write.
  *
  * Invariants:
  *   1. Each operation has one conditional write of one item that makes it
@@ -32,6 +33,8 @@
  *     <person>, <conversation_id>#<company>#msg#<ulid>      a message
  *     <thread_id>, entry#..., unsent#...   beside messages
  *     <thread_id>, effect#...         settled, without an effects table
+ *     <thread_id>, done#...           inbound messages without a message
+ *     <thread_id>, erased             of one that was erased
  *     request#<conversation_id>, guard     the guard of accept
  *     pair#..., person#<company_id>#..., mail#..., quote#...
  *                                     the threads of each, newest last
@@ -90,6 +93,8 @@ static void ngx_comms_store_dynamodb_withdraw(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_dynamodb_record(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
+static void ngx_comms_store_dynamodb_erase(ngx_comms_store_t *store,
+    json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_dynamodb_orphan(ngx_comms_store_t *store,
     json_t *in, ngx_comms_op_t *op);
 static void ngx_comms_store_dynamodb_inbound(ngx_comms_store_t *store,
@@ -143,6 +148,7 @@ ngx_comms_store_dynamodb(ngx_conf_t *cf, ngx_comms_aws_t *aws,
     store->intend = ngx_comms_store_dynamodb_intend;
     store->withdraw = ngx_comms_store_dynamodb_withdraw;
     store->record = ngx_comms_store_dynamodb_record;
+    store->erase = ngx_comms_store_dynamodb_erase;
     store->orphan = ngx_comms_store_dynamodb_orphan;
     store->inbound = ngx_comms_store_dynamodb_inbound;
     store->consent = ngx_comms_store_dynamodb_consent;
@@ -265,6 +271,15 @@ ngx_comms_store_dynamodb_record(ngx_comms_store_t *store, json_t *in,
 {
     ngx_comms_dynamodb_start(store->data, in, op,
                              ngx_comms_dynamodb_op_record);
+}
+
+
+static void
+ngx_comms_store_dynamodb_erase(ngx_comms_store_t *store, json_t *in,
+    ngx_comms_op_t *op)
+{
+    ngx_comms_dynamodb_start(store->data, in, op,
+                             ngx_comms_dynamodb_op_erase);
 }
 
 

@@ -76,11 +76,9 @@ static void ngx_comms_dynamodb_accept_finish(ngx_comms_dynamodb_task_t *t,
     void *data);
 static void ngx_comms_dynamodb_accept_end(ngx_comms_dynamodb_task_t *t,
     void *data);
-static ngx_str_t ngx_comms_dynamodb_accept_key(ngx_comms_dynamodb_task_t *t,
-    ngx_str_t conversation_id);
 
 
-static ngx_str_t  ngx_comms_dynamodb_guard = ngx_string("guard");
+ngx_str_t  ngx_comms_dynamodb_guard = ngx_string("guard");
 
 
 static const ngx_comms_sqlite_member_t  ngx_comms_dynamodb_admit_members[] = {
@@ -574,7 +572,7 @@ ngx_comms_dynamodb_accept_end(ngx_comms_dynamodb_task_t *t, void *data)
 }
 
 
-static ngx_str_t
+ngx_str_t
 ngx_comms_dynamodb_accept_key(ngx_comms_dynamodb_task_t *t,
     ngx_str_t conversation_id)
 {

@@ -19,6 +19,21 @@
 
 #define NGX_COMMS_DYNAMODB_TIMEOUT  5000
 
+/* the service's limit of a BatchWriteItem, and how often what it left over is
+   sent again */
+#define NGX_COMMS_DYNAMODB_WRITES   25
+#define NGX_COMMS_DYNAMODB_AGAIN    50
+
+
+typedef struct {
+    ngx_comms_dynamodb_table_t  *table;
+    json_t                      *keys;
+    void                        *next;      /* key, an iterator */
+    ngx_uint_t                   again;
+    ngx_comms_dynamodb_step_pt   step;
+    void                        *data;
+} ngx_comms_dynamodb_remove_t;
+
 
 static void ngx_comms_dynamodb_call(ngx_comms_dynamodb_task_t *t,
     const char *operation, json_t *request);
@@ -39,6 +54,10 @@ static ngx_int_t ngx_comms_dynamodb_express(ngx_comms_dynamodb_task_t *t,
 static ngx_int_t ngx_comms_dynamodb_condition(ngx_comms_dynamodb_task_t *t,
     json_t *request, const char *condition);
 static ngx_int_t ngx_comms_dynamodb_values(json_t *request, json_t *values);
+static void ngx_comms_dynamodb_remove_next(ngx_comms_dynamodb_task_t *t,
+    void *data);
+static void ngx_comms_dynamodb_removed(ngx_comms_dynamodb_task_t *t,
+    void *data);
 static void ngx_comms_dynamodb_enqueued(ngx_comms_op_t *op);
 
 
@@ -132,6 +151,8 @@ ngx_comms_dynamodb_take(ngx_comms_dynamodb_task_t *t, json_t *answer)
     }
 
     item = json_object_get(answer, "Item");
+    t->left = ngx_comms_dynamodb_hold(t,
+                  json_incref(json_object_get(answer, "UnprocessedItems")));
 
     if (item == NULL) {
         item = json_object_get(answer, "Attributes");
@@ -627,6 +648,130 @@ ngx_comms_dynamodb_batch(ngx_comms_dynamodb_task_t *t,
     t->request = json_incref(request);
 
     ngx_comms_dynamodb_call(t, "BatchGetItem", request);
+}
+
+
+ngx_int_t
+ngx_comms_dynamodb_key_add(json_t *keys, ngx_str_t pk, ngx_str_t sk)
+{
+    json_t     *name;
+    ngx_int_t   rc;
+
+    if (pk.len == 0 || sk.len == 0) {
+        return NGX_ERROR;
+    }
+
+    name = json_sprintf("%.*s\n%.*s", (int) pk.len, (char *) pk.data,
+                        (int) sk.len, (char *) sk.data);
+    if (name == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = json_object_set_new(keys, json_string_value(name),
+                             json_pack("[o, o]",
+                                       ngx_comms_dynamodb_string(pk),
+                                       ngx_comms_dynamodb_string(sk)))
+         == 0 ? NGX_OK : NGX_ERROR;
+
+    json_decref(name);
+
+    return rc;
+}
+
+
+void
+ngx_comms_dynamodb_remove(ngx_comms_dynamodb_task_t *t,
+    ngx_comms_dynamodb_table_t *table, json_t *keys,
+    ngx_comms_dynamodb_step_pt step, void *data)
+{
+    ngx_comms_dynamodb_remove_t  *r;
+
+    r = ngx_pcalloc(t->pool, sizeof(ngx_comms_dynamodb_remove_t));
+
+    if (r == NULL || keys == NULL) {
+        ngx_comms_dynamodb_fail(t);
+        return;
+    }
+
+    r->table = table;
+    r->keys = keys;
+    r->next = json_object_iter(keys);
+    r->step = step;
+    r->data = data;
+
+    ngx_comms_dynamodb_remove_next(t, r);
+}
+
+
+static void
+ngx_comms_dynamodb_remove_next(ngx_comms_dynamodb_task_t *t, void *data)
+{
+    json_t      *list, *key, *item;
+    ngx_uint_t   n;
+
+    ngx_comms_dynamodb_remove_t *r = data;
+
+    if (r->next == NULL) {
+        r->step(t, r->data);
+        return;
+    }
+
+    list = json_array();
+
+    for (n = 0; n < NGX_COMMS_DYNAMODB_WRITES && r->next != NULL; n++) {
+
+        key = json_object_iter_value(r->next);
+        r->next = json_object_iter_next(r->keys, r->next);
+
+        item = ngx_comms_dynamodb_key(r->table,
+                                 ngx_comms_json_view(json_array_get(key, 0)),
+                                 ngx_comms_json_view(json_array_get(key, 1)));
+
+        if (json_array_append_new(list,
+                                  json_pack("{s:{s:o}}", "DeleteRequest",
+                                            "Key", item))
+            != 0)
+        {
+            json_decref(list);
+            ngx_comms_dynamodb_fail(t);
+            return;
+        }
+    }
+
+    t->step = ngx_comms_dynamodb_removed;
+    t->data = r;
+
+    ngx_comms_dynamodb_call(t, "BatchWriteItem",
+                            json_pack("{s:{s:o}}", "RequestItems",
+                                      r->table->name.data, list));
+}
+
+
+/* the service may leave over what it has no capacity for */
+
+static void
+ngx_comms_dynamodb_removed(ngx_comms_dynamodb_task_t *t, void *data)
+{
+    ngx_comms_dynamodb_remove_t *r = data;
+
+    if (json_object_size(t->left) == 0) {
+        ngx_comms_dynamodb_remove_next(t, r);
+        return;
+    }
+
+    if (++r->again > NGX_COMMS_DYNAMODB_AGAIN) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "DynamoDB does not keep up with what is to be removed "
+                      "from the table \"%V\"", &r->table->name);
+        ngx_comms_dynamodb_fail(t);
+        return;
+    }
+
+    t->step = ngx_comms_dynamodb_removed;
+    t->data = r;
+
+    ngx_comms_dynamodb_call(t, "BatchWriteItem",
+                            json_pack("{s:O}", "RequestItems", t->left));
 }
 
 

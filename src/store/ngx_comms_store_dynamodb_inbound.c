@@ -7,12 +7,14 @@
  *
  * Items, all in the inbound table, beside those of keep:
  *   thread#<thread_id>   a hint for each that is bound to the thread
+ *   orphan#pair#...      a hint for each that was set aside
  * A hint says where to look, in the order of arrival; whether its message
  * waits, and for whom, is said by the message alone.  A hint that was left
  * behind costs one read and is removed by the claim that meets it.
  *
  * Cost: bind: a read, hint, message, the hint before, the thread's header;
- * done and orphan: the message, its hints, a counter.
+ * done and orphan: the message, its hints, a counter; and for an orphan a
+ * read and one more hint.
  */
 
 
@@ -49,6 +51,10 @@ static void ngx_comms_dynamodb_bind_hinted(ngx_comms_dynamodb_task_t *t,
 static void ngx_comms_dynamodb_bind_done(ngx_comms_dynamodb_task_t *t,
     void *data);
 static void ngx_comms_dynamodb_bind_raised(ngx_comms_dynamodb_task_t *t,
+    void *data);
+static void ngx_comms_dynamodb_orphan_got(ngx_comms_dynamodb_task_t *t,
+    void *data);
+static void ngx_comms_dynamodb_orphan_hinted(ngx_comms_dynamodb_task_t *t,
     void *data);
 static void ngx_comms_dynamodb_orphan_done(ngx_comms_dynamodb_task_t *t,
     void *data);
@@ -362,7 +368,6 @@ void
 ngx_comms_dynamodb_op_orphan(ngx_comms_dynamodb_task_t *t, void *data)
 {
     ngx_str_t                      inbound_id;
-    ngx_comms_dynamodb_update_t    u;
     ngx_comms_dynamodb_inbound_t  *n;
 
     if (ngx_comms_sqlite_members("orphan", t->in,
@@ -381,9 +386,60 @@ ngx_comms_dynamodb_op_orphan(ngx_comms_dynamodb_task_t *t, void *data)
         return;
     }
 
+    ngx_comms_dynamodb_get(t, &t->db->inbound,
+                           ngx_comms_dynamodb_inbound_key(t, inbound_id),
+                           ngx_comms_dynamodb_only,
+                           ngx_comms_dynamodb_orphan_got, n);
+}
+
+
+/* by its hint it is found when the person's data are erased */
+
+static void
+ngx_comms_dynamodb_orphan_got(ngx_comms_dynamodb_task_t *t, void *data)
+{
+    json_t      *doc;
+    ngx_str_t    pair;
+    const char  *state;
+
+    ngx_comms_dynamodb_inbound_t *n = data;
+
+    state = json_string_value(json_object_get(t->item, "state"));
+
+    if (state == NULL || ngx_strcmp(state, "waiting") != 0) {
+        n->step(t, n->data);
+        return;
+    }
+
+    pair = ngx_comms_sqlite_text(t->item, "comms_pair");
+
+    doc = json_pack("{s:o}", "comms_inbound_id",
+                    ngx_comms_dynamodb_string(n->inbound_id));
+
+    ngx_comms_dynamodb_put(t, &t->db->inbound,
+                           ngx_comms_dynamodb_orphans(t, pair),
+                           ngx_comms_sqlite_text(t->item, "comms_when"), doc,
+                           NULL, NULL, ngx_comms_dynamodb_orphan_hinted, n);
+}
+
+
+ngx_str_t
+ngx_comms_dynamodb_orphans(ngx_comms_dynamodb_task_t *t, ngx_str_t pair)
+{
+    return ngx_comms_dynamodb_text(t, "orphan#%V", &pair);
+}
+
+
+static void
+ngx_comms_dynamodb_orphan_hinted(ngx_comms_dynamodb_task_t *t, void *data)
+{
+    ngx_comms_dynamodb_update_t  u;
+
+    ngx_comms_dynamodb_inbound_t *n = data;
+
     ngx_memzero(&u, sizeof(ngx_comms_dynamodb_update_t));
 
-    u.pk = ngx_comms_dynamodb_inbound_key(t, inbound_id);
+    u.pk = ngx_comms_dynamodb_inbound_key(t, n->inbound_id);
     u.sk = ngx_comms_dynamodb_only;
     u.returns = "ALL_OLD";
     u.values = json_pack("{s:s, s:s, s:O}", ":orphan", "orphan",

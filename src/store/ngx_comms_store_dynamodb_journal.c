@@ -76,6 +76,9 @@ static json_t *ngx_comms_dynamodb_replay_values(
     ngx_comms_dynamodb_task_t *t, ngx_comms_dynamodb_replay_t *r);
 static void ngx_comms_dynamodb_replay_inbound(ngx_comms_dynamodb_task_t *t,
     void *data);
+static ngx_uint_t ngx_comms_dynamodb_replay_said(json_t *doc, json_t *id);
+static void ngx_comms_dynamodb_replay_done_one(ngx_comms_dynamodb_task_t *t,
+    void *data);
 static void ngx_comms_dynamodb_pairs_next(ngx_comms_dynamodb_task_t *t,
     void *data);
 static void ngx_comms_dynamodb_replay_queue(ngx_comms_dynamodb_task_t *t,
@@ -286,17 +289,29 @@ ngx_comms_dynamodb_replay_values(ngx_comms_dynamodb_task_t *t,
 static void
 ngx_comms_dynamodb_replay_inbound(ngx_comms_dynamodb_task_t *t, void *data)
 {
-    json_t  *id;
+    json_t     *id, *doc;
+    ngx_str_t   part;
 
     ngx_comms_dynamodb_replay_t *r = data;
 
     id = json_array_get(json_object_get(r->doc, "inbound_done"), r->i);
 
     if (id != NULL) {
-        r->i++;
-        ngx_comms_dynamodb_inbound_done(t, ngx_comms_json_view(id),
-            r->thread_id, ngx_comms_sqlite_text(r->doc, "turn_id"),
-            ngx_comms_dynamodb_replay_inbound, r);
+
+        /* by the message of its id it is known whose it was; or by this */
+
+        if (!ngx_comms_dynamodb_replay_said(r->doc, id)) {
+            part = ngx_comms_dynamodb_part(t, ngx_comms_json_view(id));
+            doc = json_pack("{s:O}", "comms_inbound_id", id);
+
+            ngx_comms_dynamodb_put(t, &t->db->threads, r->thread_id,
+                               ngx_comms_dynamodb_text(t, "done#%V", &part),
+                               doc, NULL, NULL,
+                               ngx_comms_dynamodb_replay_done_one, r);
+            return;
+        }
+
+        ngx_comms_dynamodb_replay_done_one(t, r);
         return;
     }
 
@@ -309,6 +324,42 @@ ngx_comms_dynamodb_replay_inbound(ngx_comms_dynamodb_task_t *t, void *data)
     }
 
     ngx_comms_dynamodb_replay_next(t, r);
+}
+
+
+/* does the entry hold the message of a person with this id? */
+
+static ngx_uint_t
+ngx_comms_dynamodb_replay_said(json_t *doc, json_t *id)
+{
+    size_t   i;
+    json_t  *entry, *message;
+
+    json_array_foreach(json_object_get(doc, "messages"), i, entry) {
+
+        message = json_object_get(entry, "message");
+
+        if (json_equal(json_object_get(message, "entry_id"), id)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_comms_dynamodb_replay_done_one(ngx_comms_dynamodb_task_t *t, void *data)
+{
+    json_t  *id;
+
+    ngx_comms_dynamodb_replay_t *r = data;
+
+    id = json_array_get(json_object_get(r->doc, "inbound_done"), r->i++);
+
+    ngx_comms_dynamodb_inbound_done(t, ngx_comms_json_view(id), r->thread_id,
+                                 ngx_comms_sqlite_text(r->doc, "turn_id"),
+                                 ngx_comms_dynamodb_replay_inbound, r);
 }
 
 
@@ -336,7 +387,7 @@ static void
 ngx_comms_dynamodb_pairs_next(ngx_comms_dynamodb_task_t *t, void *data)
 {
     json_t     *pair, *doc;
-    ngx_str_t   pk, person, company;
+    ngx_str_t   pk;
 
     ngx_comms_dynamodb_pairs_t *p = data;
 
@@ -351,11 +402,7 @@ ngx_comms_dynamodb_pairs_next(ngx_comms_dynamodb_task_t *t, void *data)
         pk = ngx_comms_dynamodb_pair(t, pair);
 
     } else {
-        company = ngx_comms_json_view(
-                 ngx_comms_dynamodb_header_get(t->db, p->item, "company_id"));
-        person = ngx_comms_dynamodb_part(t, ngx_comms_sqlite_text(pair,
-                                                         "person_address"));
-        pk = ngx_comms_dynamodb_text(t, "person#%V#%V", &company, &person);
+        pk = ngx_comms_dynamodb_person(t, p->item, pair);
         p->i++;
     }
 

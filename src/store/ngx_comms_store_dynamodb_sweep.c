@@ -214,6 +214,13 @@ ngx_comms_dynamodb_sweep_got(ngx_comms_dynamodb_task_t *t, void *data)
         return;
     }
 
+    if (ngx_comms_sqlite_has(t->item, "comms_erase")) {
+        ngx_comms_dynamodb_erase_resume(t,
+                           ngx_comms_sqlite_text(t->item, s->table->pk),
+                           ngx_comms_dynamodb_sweep_next, s);
+        return;
+    }
+
     if (!ngx_comms_sqlite_has(t->item, "comms_payload")) {
         ngx_comms_dynamodb_sweep_next(t, s);
         return;

@@ -79,6 +79,8 @@ struct ngx_comms_dynamodb_task_s {
     json_t                            *item;     /* get, update */
     json_t                            *items;    /* query, batch: an array */
     int64_t                            count;    /* count */
+    json_t                            *left;     /* what a batch of writes
+                                                    has not done */
 
     /* the call under way */
     ngx_comms_dynamodb_table_t        *table;
@@ -191,6 +193,16 @@ void ngx_comms_dynamodb_query(ngx_comms_dynamodb_task_t *t,
 #define NGX_COMMS_DYNAMODB_BATCH  100
 
 void ngx_comms_dynamodb_batch(ngx_comms_dynamodb_task_t *t,
+    ngx_comms_dynamodb_table_t *table, json_t *keys,
+    ngx_comms_dynamodb_step_pt step, void *data);
+
+/*
+ * Removes items by their keys, any number of them.  The keys are collected
+ * in an object (of the pool), each once, and have no order.
+ */
+ngx_int_t ngx_comms_dynamodb_key_add(json_t *keys, ngx_str_t pk,
+    ngx_str_t sk);
+void ngx_comms_dynamodb_remove(ngx_comms_dynamodb_task_t *t,
     ngx_comms_dynamodb_table_t *table, json_t *keys,
     ngx_comms_dynamodb_step_pt step, void *data);
 

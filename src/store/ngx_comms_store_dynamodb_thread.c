@@ -30,8 +30,6 @@ static ngx_int_t ngx_comms_dynamodb_indices(json_t *item, json_t *pair);
 static ngx_int_t ngx_comms_dynamodb_index(json_t *item, const char *name,
     ngx_str_t address);
 static ngx_str_t ngx_comms_dynamodb_bare(ngx_str_t address);
-static ngx_int_t ngx_comms_dynamodb_copy_key(ngx_comms_dynamodb_task_t *t,
-    json_t *item, json_t *pair, ngx_str_t *pk, ngx_str_t *sk);
 static ngx_uint_t ngx_comms_dynamodb_same(ngx_str_t *a, ngx_str_t *b);
 static ngx_uint_t ngx_comms_dynamodb_starts(const char *name,
     const char *prefix);
@@ -473,7 +471,7 @@ ngx_comms_dynamodb_place(ngx_comms_dynamodb_task_t *t, json_t *item,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_comms_dynamodb_copy_key(ngx_comms_dynamodb_task_t *t, json_t *item,
     json_t *pair, ngx_str_t *pk, ngx_str_t *sk)
 {
@@ -586,6 +584,21 @@ ngx_comms_dynamodb_pair(ngx_comms_dynamodb_task_t *t, json_t *pair)
 
     return ngx_comms_dynamodb_text(t, "pair#%V#%V#%V", &channel, &company,
                                    &person);
+}
+
+
+ngx_str_t
+ngx_comms_dynamodb_person(ngx_comms_dynamodb_task_t *t, json_t *item,
+    json_t *pair)
+{
+    ngx_str_t  company, person;
+
+    company = ngx_comms_json_view(
+                    ngx_comms_dynamodb_header_get(t->db, item, "company_id"));
+    person = ngx_comms_dynamodb_part(t, ngx_comms_sqlite_text(pair,
+                                                         "person_address"));
+
+    return ngx_comms_dynamodb_text(t, "person#%V#%V", &company, &person);
 }
 
 

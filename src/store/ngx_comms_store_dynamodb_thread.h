@@ -68,6 +68,10 @@ ngx_int_t ngx_comms_dynamodb_place(ngx_comms_dynamodb_task_t *t,
 json_t *ngx_comms_dynamodb_copy(ngx_comms_dynamodb_task_t *t, json_t *item,
     json_t *pair, ngx_str_t *pk, ngx_str_t *sk);
 
+/* the key of that record */
+ngx_int_t ngx_comms_dynamodb_copy_key(ngx_comms_dynamodb_task_t *t,
+    json_t *item, json_t *pair, ngx_str_t *pk, ngx_str_t *sk);
+
 /* is this person of the thread? */
 ngx_uint_t ngx_comms_dynamodb_knows(json_t *item, ngx_str_t person_address);
 
@@ -81,6 +85,10 @@ ngx_str_t ngx_comms_dynamodb_when(ngx_comms_dynamodb_task_t *t, int64_t ms,
 /* the partition of an address pair, in "threads" and in "inbound" */
 ngx_str_t ngx_comms_dynamodb_pair(ngx_comms_dynamodb_task_t *t,
     json_t *pair);
+
+/* the partition of a person's threads with the company of the header */
+ngx_str_t ngx_comms_dynamodb_person(ngx_comms_dynamodb_task_t *t,
+    json_t *item, json_t *pair);
 
 /* one of NGX_COMMS_DYNAMODB_SHARDS, as text */
 json_t *ngx_comms_dynamodb_shard(ngx_str_t id);
@@ -178,6 +186,38 @@ void ngx_comms_dynamodb_waiting(ngx_comms_dynamodb_task_t *t,
     ngx_str_t thread_id, json_t *item, ngx_comms_dynamodb_step_pt step,
     void *data);
 
+/*
+ * Removes the inbound messages that are the thread's own: "item" is its
+ * header, or what is left of it.  The media that they name are noted before,
+ * through "media", which is empty.
+ */
+void ngx_comms_dynamodb_inbound_erase(ngx_comms_dynamodb_task_t *t,
+    ngx_str_t thread_id, json_t *item, json_t *media,
+    ngx_comms_dynamodb_step_pt step, void *data);
+
+/*
+ * Media_ids in the "media" of a message or an event are added to "media"
+ * ({media_id: true}); NGX_ERROR: out of memory.  Those in "media" are noted
+ * durably, in what will be left of the thread, and "media" is empty then.
+ */
+ngx_int_t ngx_comms_dynamodb_media(json_t *message, json_t *media);
+void ngx_comms_dynamodb_erase_media(ngx_comms_dynamodb_task_t *t,
+    ngx_str_t thread_id, json_t *media, ngx_comms_dynamodb_step_pt step,
+    void *data);
+
+/* the partition of what was set aside under an address pair */
+ngx_str_t ngx_comms_dynamodb_orphans(ngx_comms_dynamodb_task_t *t,
+    ngx_str_t pair);
+
+/* the guard of the start of this conversation: the key of its partition */
+ngx_str_t ngx_comms_dynamodb_accept_key(ngx_comms_dynamodb_task_t *t,
+    ngx_str_t conversation_id);
+extern ngx_str_t  ngx_comms_dynamodb_guard;
+
+/* goes on with an erasure that somebody has left unfinished */
+void ngx_comms_dynamodb_erase_resume(ngx_comms_dynamodb_task_t *t,
+    ngx_str_t thread_id, ngx_comms_dynamodb_step_pt step, void *data);
+
 /* goes on with a keep or an accept that somebody has left unfinished */
 void ngx_comms_dynamodb_keep_resume(ngx_comms_dynamodb_task_t *t,
     json_t *guard, ngx_comms_dynamodb_step_pt step, void *data);
@@ -211,6 +251,7 @@ void ngx_comms_dynamodb_op_intend(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_withdraw(ngx_comms_dynamodb_task_t *t,
     void *data);
 void ngx_comms_dynamodb_op_record(ngx_comms_dynamodb_task_t *t, void *data);
+void ngx_comms_dynamodb_op_erase(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_orphan(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_inbound(ngx_comms_dynamodb_task_t *t, void *data);
 void ngx_comms_dynamodb_op_consent(ngx_comms_dynamodb_task_t *t, void *data);

@@ -10,8 +10,8 @@ import { CreateTableCommand, DynamoDBClient, waitUntilTableExists }
     from '@aws-sdk/client-dynamodb';
 import dynalite from 'dynalite';
 
-export { GetItemCommand, PutItemCommand, UpdateItemCommand }
-    from '@aws-sdk/client-dynamodb';
+export { BatchWriteItemCommand, GetItemCommand, PutItemCommand,
+    ScanCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 export { DynamoDBClient, dynalite };
 
 const NUMBERS = new Set(['gsi_sweep_at']);

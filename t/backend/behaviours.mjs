@@ -25,7 +25,7 @@ for (const [name, spec] of chosen()) {
         ? (await import('./dynamodb.mjs')).behaviours : embedded;
 
     for (const [room, behaviours] of Object.entries(
-        { bus, store, turn, ...(spec.layout ? {} : { erase }), own })) {
+        { bus, store, turn, erase, own })) {
 
         describe(`${name}: ${room}`, () => {
             let backend;

@@ -7,9 +7,10 @@
  */
 
 import assert from 'node:assert/strict';
-import { GetItemCommand, PutItemCommand, UpdateItemCommand }
-    from '../aws/tables.mjs';
-import { DECLINED, message, start, thread, ulid } from './backend.mjs';
+import { BatchWriteItemCommand, GetItemCommand, PutItemCommand, ScanCommand,
+    UpdateItemCommand } from '../aws/tables.mjs';
+import { DECLINED, OK, message, start, thread, ulid } from './backend.mjs';
+import { lived } from './erase.mjs';
 
 
 function key(b, pk, sk) {
@@ -17,6 +18,12 @@ function key(b, pk, sk) {
         ? ['thread_id', 'sort_key'] : ['primary_channel', 'conversation_id'];
 
     return { [a]: { S: pk }, [z]: { S: sk } };
+}
+
+
+/* the name of the sort key */
+function key2(b) {
+    return b.spec.layout === 'single' ? 'sort_key' : 'conversation_id';
 }
 
 
@@ -48,6 +55,48 @@ function answer(entry, changes = {}) {
     return { key: ulid(), at: new Date().toISOString(), message: {
         entry_id: entry, role: 'assistant', channel: 'whatsapp',
         content: 'yes', status: 'pending', turn_id: 't1', ...changes } };
+}
+
+
+/* the items of all tables but the ledger's that hold one of the words */
+async function holding(b, words) {
+    const held = [];
+
+    for (const TableName of ['threads', 'inbound',
+        ...(b.spec.layout === 'single' ? [] : ['effects'])]) {
+        let ExclusiveStartKey;
+
+        do {
+            const page = await b.spec.client.send(new ScanCommand(
+                { TableName, ConsistentRead: true, ExclusiveStartKey }));
+
+            held.push(...page.Items.filter((item) => words.some((word) =>
+                JSON.stringify(item).includes(word))));
+            ({ LastEvaluatedKey: ExclusiveStartKey } = page);
+        } while (ExclusiveStartKey !== undefined);
+    }
+
+    return held;
+}
+
+
+/* the first pass was so long ago that the next is the last */
+async function later(b, id) {
+    await b.spec.client.send(new UpdateItemCommand({
+        TableName: 'threads', Key: key(b, id, 'erased'),
+        UpdateExpression: 'SET comms_passed_at = :then',
+        ConditionExpression: 'attribute_exists(comms_passed_at)',
+        ExpressionAttributeValues: { ':then': { N: '1' } } }));
+}
+
+
+/* all by which the person of a thread could be known */
+function names({ made, bsuid, kept, mail }) {
+    return [made.person, made.person.slice(4), made.mail, made.mail.slice(7),
+        bsuid, 'Zebulon', mail,
+        ...Object.values(kept).map((k) => k.inbound.content)
+            .filter((content) => content === 'secret'),
+        ...Object.values(kept).map((k) => `in#${k.inbound.inbound_id}`)];
 }
 
 
@@ -132,5 +181,129 @@ export const behaviours = {
         assert.equal((await b.store('load', { thread_id: record.thread_id,
             messages: 1 })).record.version, 1);
         assert.equal((await b.receive(input.queue)).messages.length, 1);
+    },
+
+    'a link that got no further than its header is finished': async (b) => {
+        const made = await thread(b);
+        const pair = { channel: 'whatsapp', person_address: `bsuid:${ulid()}`,
+            company_address: 'tel:+15550001' };
+
+        await b.spec.client.send(new UpdateItemCommand({
+            TableName: 'threads', Key: key(b, made.id, 'record'),
+            UpdateExpression: 'SET comms_pairs ='
+                + ' list_append(comms_pairs, :pair)',
+            ExpressionAttributeValues: { ':pair': { L: [{ M: {
+                channel: { S: pair.channel },
+                company_address: { S: pair.company_address },
+                person_address: { S: pair.person_address } } }] } } }));
+        await commit(b, made.id, { pairs: true });
+        await b.store('find', pair, DECLINED);
+        await b.store('load', { thread_id: made.id, messages: 0 });
+        assert.equal((await b.store('find', pair)).thread_id, made.id);
+        assert.equal(await journal(b, made.id), 0);
+    },
+
+    'erase: nothing of the person is in any table, but for consent':
+    async (b) => {
+        const all = await lived(b, { recipient_first_name: 'Zebulon' });
+        const before = await holding(b, names(all));
+
+        assert.ok(before.length > 15, `${before.length} items`);
+
+        const outcome = await b.store('erase', { thread_id: all.made.id });
+        const between = await holding(b, names(all));
+
+        assert.deepEqual(between.map((item) => item[key2(b)].S), ['erased'],
+            'what the second pass needs');
+        await later(b, all.made.id);
+        assert.deepEqual(await b.store('erase', { thread_id: all.made.id }),
+            outcome);
+        assert.deepEqual(await holding(b, names(all)), []);
+        assert.deepEqual(await b.store('erase', { thread_id: all.made.id }),
+            outcome);
+
+        const kept = await holding(b, [all.made.id]);
+
+        assert.deepEqual(kept.map((item) => item[key2(b)].S).sort(),
+            ['erased', 'guard'], 'what stays');
+    },
+
+    'erase: what a slow replay wrote behind it goes with the second pass':
+    async (b) => {
+        const all = await lived(b);
+        const { made } = all;
+        const { id } = made;
+        const [pk, sk] = b.spec.layout === 'single'
+            ? [id, `msg#${ulid()}`]
+            : [made.person.slice(4), `${made.input.record.conversation_id}`
+                + `#15550001#msg#${ulid()}`];
+
+        await b.store('erase', { thread_id: id });
+
+        for (const [table, k] of [['threads', key(b, pk, sk)],
+            ['threads', key(b, id, 'entry#late')],
+            ['threads', key(b, id, 'effect#late')]]) {
+            await b.spec.client.send(new PutItemCommand({ TableName: table,
+                Item: { ...k, content: { S: `late ${id}` } } }));
+        }
+
+        await later(b, id);
+        await b.store('erase', { thread_id: id });
+        assert.deepEqual(await holding(b, [`late ${id}`]), []);
+    },
+
+    'erase: one that was broken off anywhere is gone on with': async (b) => {
+        const all = await lived(b);
+        const { id } = all.made;
+        const { Item } = await b.spec.client.send(new GetItemCommand({
+            TableName: 'threads', Key: key(b, id, 'record'),
+            ConsistentRead: true }));
+
+        const outcome = await b.store('erase', { thread_id: id });
+
+        /* as if its worker had died before the header went */
+        await b.spec.client.send(new PutItemCommand({ TableName: 'threads',
+            Item }));
+        assert.equal((await b.ask('store', 'load',
+            { thread_id: id, messages: 1 })).rc, OK);
+        assert.deepEqual(await b.store('erase', { thread_id: id }), outcome);
+        await b.store('load', { thread_id: id, messages: 1 }, DECLINED);
+
+        /* and as if before the media of a message were known */
+        const other = await lived(b);
+
+        await b.spec.client.send(new UpdateItemCommand({
+            TableName: 'threads', Key: key(b, other.made.id, 'erased'),
+            UpdateExpression: 'SET comms_media = :m',
+            ExpressionAttributeValues: { ':m': { L: [{ S: 'md_0' }] } } }));
+        assert.deepEqual((await b.store('erase',
+            { thread_id: other.made.id })).media.sort(),
+        ['md_0', 'md_1', 'md_2', 'md_3']);
+    },
+
+    'erase: a thread of 5,000 messages': async (b) => {
+        const made = await thread(b);
+        const [pk, prefix] = b.spec.layout === 'single' ? [made.id, 'msg#']
+            : [made.person.slice(4), `${made.input.record.conversation_id}`
+                + '#15550001#msg#'];
+
+        for (let i = 0; i < 200; i++) {
+            await b.spec.client.send(new BatchWriteItemCommand({
+                RequestItems: { threads: Array.from({ length: 25 },
+                    (_, n) => ({ PutRequest: { Item: {
+                        ...key(b, pk, prefix + ulid()),
+                        entry_id: { S: `e${i}-${n}` },
+                        role: { S: n % 2 ? 'user' : 'assistant' },
+                        provider_message_id: { S: `SM${made.id}${i}-${n}` },
+                        content: { S: 'secret' },
+                        ...(n ? {} : { media: { L: [{ M: { media_id:
+                            { S: `md_${i}` } } }] } }) } } })) } }));
+        }
+
+        const { media } = await b.store('erase', { thread_id: made.id });
+
+        assert.equal(media.length, 200);
+        assert.deepEqual((await holding(b, [made.person.slice(4)]))
+            .map((item) => item[key2(b)].S), ['erased']);
     },
 };
