@@ -850,3 +850,45 @@ sub { my ($p) = @_; $p->{quiet_hours} = { from => '21:00', to => '08:00', time_z
 --- must_die
 --- error_log
 field "quiet_hours.replies" is "1", must be true or false
+
+=== TEST 112: ai_config.max_attempts 0
+--- project eval
+sub { my ($p) = @_; $p->{ai_config}{max_attempts} = 0 }
+--- must_die
+--- error_log
+field "ai_config.max_attempts" is "0", must be an integer between 1 and 5
+
+=== TEST 113: ai_config.on_outage
+--- project eval
+sub { my ($p) = @_; $p->{ai_config}{on_outage} = 'panic' }
+--- must_die
+--- error_log
+field "ai_config.on_outage" is "panic", must be "wait" or "hand_off"
+
+=== TEST 114: ai_config.holding_message, empty
+--- project eval
+sub { my ($p) = @_; $p->{ai_config}{holding_message} = '' }
+--- must_die
+--- error_log
+field "ai_config.holding_message"
+
+=== TEST 115: ai_config.fallback without a model
+--- project eval
+sub { my ($p) = @_; $p->{ai_config}{fallback} = { provider => 'openai', api_key_reference => 'x' } }
+--- must_die
+--- error_log
+field "ai_config.fallback.model" is missing
+
+=== TEST 116: ai_config.fallback with unknown credentials
+--- project eval
+sub { my ($p) = @_; $p->{ai_config}{fallback} = { provider => 'openai', model => 'm', api_key_reference => 'nobody' } }
+--- must_die
+--- error_log
+field "ai_config.fallback.api_key_reference"
+
+=== TEST 117: ai_config.fallback of a fallback
+--- project eval
+sub { my ($p) = @_; $p->{ai_config}{fallback} = { provider => 'openai', model => 'm', api_key_reference => $p->{ai_config}{api_key_reference}, fallback => {} } }
+--- must_die
+--- error_log
+field "ai_config.fallback.fallback" is unknown

@@ -325,3 +325,19 @@ GET /status
 --- must_die
 --- error_log
 "comms_provider" directive conflicts with another comms directive in this location
+
+=== TEST 24: a project's second AI has no location
+--- more_http
+    comms_workers on;
+--- project eval
+sub {
+    $_[0]{ai_config}{fallback} = {
+        provider => 'nowhere', model => 'two',
+        api_key_reference => $_[0]{ai_config}{api_key_reference},
+    };
+}
+--- more_config eval
+::providers()
+--- must_die
+--- error_log
+field "ai_config.fallback.provider" is "nowhere", must be the name of a "comms_provider" location with the protocol of the credentials

@@ -49,8 +49,21 @@ typedef enum {
 } ngx_comms_ai_e;
 
 
+/* what an answer says of the provider's health, for breakers and rates */
+typedef enum {
+    NGX_COMMS_AI_WELL = 0,       /* it works, whatever it thinks of us */
+    NGX_COMMS_AI_SICK,           /* down, overloaded, failing; or a key that
+                                    opens nothing: to be left alone */
+    NGX_COMMS_AI_BUSY,           /* we ask too fast */
+    NGX_COMMS_AI_NEUTRAL,        /* says nothing: a lock, a conflict */
+    NGX_COMMS_AI_EMPTY           /* the account is */
+} ngx_comms_ai_health_e;
+
+
 typedef struct {
     ngx_comms_ai_e   verdict;
+    ngx_comms_ai_health_e
+                     health;
     ngx_str_t        text;             /* final answer, commentary left out */
     json_t          *structured;       /* when a schema was given: the parsed
                                           object; the caller owns it */

@@ -31,6 +31,8 @@ typedef struct {
     const char      *message;       /* how it begins */
     ngx_uint_t       firm;
     ngx_comms_ai_e   verdict;
+    ngx_comms_ai_health_e
+                     health;
     const char      *label;
     const char      *words;
 } ngx_comms_openai_error_t;
@@ -53,131 +55,160 @@ static ngx_comms_openai_error_t  ngx_comms_openai_errors[] = {
 
     /* API reference, conversations; seen verbatim in public bug reports */
 
-    { 0, 0, "conversation_locked", NULL, NULL, 1, NGX_COMMS_AI_RETRY,
+    { 0, 0, "conversation_locked", NULL, NULL, 1,
+      NGX_COMMS_AI_RETRY, NGX_COMMS_AI_NEUTRAL,
       "conversation_locked",
       "another run holds the AI conversation" },
 
     /* error codes guide: accounts, keys, models */
 
-    { 0, 0, "insufficient_quota", NULL, NULL, 1, NGX_COMMS_AI_QUOTA,
+    { 0, 0, "insufficient_quota", NULL, NULL, 1,
+      NGX_COMMS_AI_QUOTA, NGX_COMMS_AI_EMPTY,
       "insufficient_quota",
       "the account's quota is used up, see its plan and billing" },
-    { 0, 0, "credit_balance_exhausted", NULL, NULL, 1, NGX_COMMS_AI_QUOTA,
+    { 0, 0, "credit_balance_exhausted", NULL, NULL, 1,
+      NGX_COMMS_AI_QUOTA, NGX_COMMS_AI_EMPTY,
       "insufficient_quota",
       "the account's credit is used up, see its plan and billing" },
-    { 0, 0, "billing_hard_limit_reached", NULL, NULL, 1, NGX_COMMS_AI_QUOTA,
+    { 0, 0, "billing_hard_limit_reached", NULL, NULL, 1,
+      NGX_COMMS_AI_QUOTA, NGX_COMMS_AI_EMPTY,
       "insufficient_quota",
       "the account's billing limit is reached" },
-    { 0, 0, "billing_not_active", NULL, NULL, 1, NGX_COMMS_AI_QUOTA,
+    { 0, 0, "billing_not_active", NULL, NULL, 1,
+      NGX_COMMS_AI_QUOTA, NGX_COMMS_AI_EMPTY,
       "insufficient_quota",
       "the account's billing is not active" },
-    { 0, 0, NULL, "insufficient_quota", NULL, 1, NGX_COMMS_AI_QUOTA,
+    { 0, 0, NULL, "insufficient_quota", NULL, 1,
+      NGX_COMMS_AI_QUOTA, NGX_COMMS_AI_EMPTY,
       "insufficient_quota",
       "the account's quota is used up, see its plan and billing" },
 
-    { 0, 0, "invalid_api_key", NULL, NULL, 0, NGX_COMMS_AI_CONFIG,
+    { 0, 0, "invalid_api_key", NULL, NULL, 0,
+      NGX_COMMS_AI_CONFIG, NGX_COMMS_AI_SICK,
       "invalid_api_key",
       "the API key is refused, see \"api_key_reference\"" },
-    { 0, 0, "account_deactivated", NULL, NULL, 0, NGX_COMMS_AI_CONFIG,
+    { 0, 0, "account_deactivated", NULL, NULL, 0,
+      NGX_COMMS_AI_CONFIG, NGX_COMMS_AI_SICK,
       "account_deactivated",
       "the account is deactivated" },
-    { 0, 0, "model_not_found", NULL, NULL, 0, NGX_COMMS_AI_CONFIG,
+    { 0, 0, "model_not_found", NULL, NULL, 0,
+      NGX_COMMS_AI_CONFIG, NGX_COMMS_AI_SICK,
       "model_not_found",
       "the model does not exist for this account, see \"model\"" },
     { 0, 0, "unsupported_country_region_territory", NULL, NULL, 0,
-      NGX_COMMS_AI_CONFIG,
+      NGX_COMMS_AI_CONFIG, NGX_COMMS_AI_SICK,
       "unsupported_region",
       "the provider does not serve this region" },
-    { 0, 0, "data_residency_mismatch", NULL, NULL, 0, NGX_COMMS_AI_CONFIG,
+    { 0, 0, "data_residency_mismatch", NULL, NULL, 0,
+      NGX_COMMS_AI_CONFIG, NGX_COMMS_AI_SICK,
       "data_residency_mismatch",
       "the project's data must be processed in another region" },
 
     /* error codes guide and API description: load */
 
-    { 0, 0, "rate_limit_exceeded", NULL, NULL, 0, NGX_COMMS_AI_RETRY,
+    { 0, 0, "rate_limit_exceeded", NULL, NULL, 0,
+      NGX_COMMS_AI_RETRY, NGX_COMMS_AI_BUSY,
       "rate_limit_exceeded",
       "the account's rate limit is reached" },
-    { 0, 0, "slow_down", NULL, NULL, 0, NGX_COMMS_AI_RETRY,
+    { 0, 0, "slow_down", NULL, NULL, 0,
+      NGX_COMMS_AI_RETRY, NGX_COMMS_AI_BUSY,
       "slow_down",
       "traffic grew too fast for the provider" },
-    { 0, 0, "server_is_overloaded", NULL, NULL, 0, NGX_COMMS_AI_RETRY,
+    { 0, 0, "server_is_overloaded", NULL, NULL, 0,
+      NGX_COMMS_AI_RETRY, NGX_COMMS_AI_SICK,
       "server_is_overloaded",
       "the provider is overloaded" },
-    { 0, 0, "server_error", NULL, NULL, 0, NGX_COMMS_AI_RETRY,
+    { 0, 0, "server_error", NULL, NULL, 0,
+      NGX_COMMS_AI_RETRY, NGX_COMMS_AI_SICK,
       "server_error",
       "the provider failed" },
 
     /* API description, ResponseErrorCode */
 
-    { 0, 0, "bio_policy", NULL, NULL, 0, NGX_COMMS_AI_REFUSED,
+    { 0, 0, "bio_policy", NULL, NULL, 0,
+      NGX_COMMS_AI_REFUSED, NGX_COMMS_AI_WELL,
       "policy",
       "the provider's policy forbids an answer" },
     { 0, 0, "misalignment_policy_violation", NULL, NULL, 0,
-      NGX_COMMS_AI_REFUSED,
+      NGX_COMMS_AI_REFUSED, NGX_COMMS_AI_WELL,
       "policy",
       "the provider's policy forbids an answer" },
-    { 0, 0, "content_filter", NULL, NULL, 0, NGX_COMMS_AI_REFUSED,
+    { 0, 0, "content_filter", NULL, NULL, 0,
+      NGX_COMMS_AI_REFUSED, NGX_COMMS_AI_WELL,
       "content_filter",
       "the provider's content filter forbids an answer" },
-    { 0, 0, "invalid_prompt", NULL, NULL, 0, NGX_COMMS_AI_BAD_REQUEST,
+    { 0, 0, "invalid_prompt", NULL, NULL, 0,
+      NGX_COMMS_AI_BAD_REQUEST, NGX_COMMS_AI_WELL,
       "invalid_prompt",
       "the provider refuses the input" },
     { 0, 0, "context_length_exceeded", NULL, NULL, 0,
-      NGX_COMMS_AI_BAD_REQUEST,
+      NGX_COMMS_AI_BAD_REQUEST, NGX_COMMS_AI_WELL,
       "context_length_exceeded",
       "the conversation is longer than the model can read" },
 
     /* seen in public bug reports: a tool call was left without its output */
 
     { 400, 400, NULL, NULL, "No tool output found", 0,
-      NGX_COMMS_AI_BAD_REQUEST,
+      NGX_COMMS_AI_BAD_REQUEST, NGX_COMMS_AI_WELL,
       "dangling_tool_call",
       "the AI conversation holds a tool call without an output" },
     { 400, 400, NULL, NULL, "No tool call found", 0,
-      NGX_COMMS_AI_BAD_REQUEST,
+      NGX_COMMS_AI_BAD_REQUEST, NGX_COMMS_AI_WELL,
       "dangling_tool_call",
       "the AI conversation holds a tool output without a call" },
 
     /* error codes guide and the retry rules of the official clients */
 
-    { 300, 399, NULL, NULL, NULL, 0, NGX_COMMS_AI_CONFIG,
+    { 300, 399, NULL, NULL, NULL, 0,
+      NGX_COMMS_AI_CONFIG, NGX_COMMS_AI_SICK,
       "redirect",
       "the provider location answers with a redirect" },
-    { 401, 401, NULL, NULL, NULL, 0, NGX_COMMS_AI_CONFIG,
+    { 401, 401, NULL, NULL, NULL, 0,
+      NGX_COMMS_AI_CONFIG, NGX_COMMS_AI_SICK,
       "unauthorized",
       "the API key is refused, see \"api_key_reference\"" },
-    { 403, 403, NULL, NULL, NULL, 0, NGX_COMMS_AI_CONFIG,
+    { 403, 403, NULL, NULL, NULL, 0,
+      NGX_COMMS_AI_CONFIG, NGX_COMMS_AI_SICK,
       "forbidden",
       "the API key may not do this" },
-    { 404, 404, NULL, NULL, NULL, 0, NGX_COMMS_AI_CONFIG,
+    { 404, 404, NULL, NULL, NULL, 0,
+      NGX_COMMS_AI_CONFIG, NGX_COMMS_AI_SICK,
       "not_found",
       "the provider knows no such resource, see the provider location" },
-    { 408, 408, NULL, NULL, NULL, 0, NGX_COMMS_AI_RETRY,
+    { 408, 408, NULL, NULL, NULL, 0,
+      NGX_COMMS_AI_RETRY, NGX_COMMS_AI_SICK,
       "timeout",
       "the provider gave up waiting" },
-    { 409, 409, NULL, NULL, NULL, 0, NGX_COMMS_AI_RETRY,
+    { 409, 409, NULL, NULL, NULL, 0,
+      NGX_COMMS_AI_RETRY, NGX_COMMS_AI_NEUTRAL,
       "conflict",
       "the provider could not take its lock in time" },
-    { 429, 429, NULL, NULL, NULL, 0, NGX_COMMS_AI_RETRY,
+    { 429, 429, NULL, NULL, NULL, 0,
+      NGX_COMMS_AI_RETRY, NGX_COMMS_AI_BUSY,
       "rate_limit_exceeded",
       "the account's rate limit is reached" },
-    { 400, 499, NULL, NULL, NULL, 0, NGX_COMMS_AI_BAD_REQUEST,
+    { 400, 499, NULL, NULL, NULL, 0,
+      NGX_COMMS_AI_BAD_REQUEST, NGX_COMMS_AI_WELL,
       "bad_request",
       "the provider refuses the request" },
-    { 503, 503, NULL, NULL, NULL, 0, NGX_COMMS_AI_RETRY,
+    { 503, 503, NULL, NULL, NULL, 0,
+      NGX_COMMS_AI_RETRY, NGX_COMMS_AI_SICK,
       "unavailable",
       "the provider is unavailable" },
-    { 500, 599, NULL, NULL, NULL, 0, NGX_COMMS_AI_RETRY,
+    { 500, 599, NULL, NULL, NULL, 0,
+      NGX_COMMS_AI_RETRY, NGX_COMMS_AI_SICK,
       "server_error",
       "the provider failed" },
 
     /* a run that failed for a reason not listed; retries are bounded */
 
-    { 200, 299, NULL, NULL, NULL, 0, NGX_COMMS_AI_RETRY,
+    { 200, 299, NULL, NULL, NULL, 0,
+      NGX_COMMS_AI_RETRY, NGX_COMMS_AI_SICK,
       "run_failed",
       "the run failed" },
 
-    { 0, 0, NULL, NULL, NULL, 0, NGX_COMMS_AI_UNKNOWN,
+    { 0, 0, NULL, NULL, NULL, 0,
+      NGX_COMMS_AI_UNKNOWN, NGX_COMMS_AI_SICK,
       "no_status",
       "the answer is not HTTP" }
 };
@@ -192,6 +223,7 @@ ngx_comms_openai_failure(ngx_pool_t *pool, ngx_comms_answer_t *an,
 
     if (an->outcome == NGX_COMMS_EXCHANGE_UNSENT) {
         answer->verdict = NGX_COMMS_AI_RETRY;
+        answer->health = NGX_COMMS_AI_SICK;
         answer->label = "unsent";
         answer->words = an->failure;
         return NGX_OK;
@@ -199,6 +231,7 @@ ngx_comms_openai_failure(ngx_pool_t *pool, ngx_comms_answer_t *an,
 
     if (an->outcome == NGX_COMMS_EXCHANGE_UNKNOWN) {
         answer->verdict = NGX_COMMS_AI_UNKNOWN;
+        answer->health = NGX_COMMS_AI_SICK;
         answer->label = "unknown";
         answer->words = an->failure;
         return NGX_OK;
@@ -268,6 +301,7 @@ ngx_comms_openai_judge(ngx_pool_t *pool, ngx_uint_t status, json_t *error,
     }
 
     answer->verdict = e->verdict;
+    answer->health = e->health;
     answer->label = e->label;
     answer->words = e->words;
     *firm = e->firm;
@@ -343,6 +377,7 @@ ngx_comms_openai_missing(json_t *error, ngx_uint_t conversation,
     }
 
     answer->verdict = NGX_COMMS_AI_LOST;
+    answer->health = NGX_COMMS_AI_WELL;
     answer->label = "conversation_lost";
     answer->words = "the AI conversation does not exist";
 }

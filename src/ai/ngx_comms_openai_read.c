@@ -216,6 +216,8 @@ ngx_comms_openai_verdict(ngx_comms_ai_answer_t *answer,
     ngx_comms_ai_e verdict, const char *label, const char *words)
 {
     answer->verdict = verdict;
+    answer->health = (verdict == NGX_COMMS_AI_UNKNOWN) ? NGX_COMMS_AI_SICK
+                                                       : NGX_COMMS_AI_WELL;
     answer->label = label;
     answer->words = words;
 }

@@ -16,11 +16,13 @@
  *   done                 the outcome has it
  *
  * Which failures are tried again and which are given up is decided in
- * ngx_comms_ask_settle() alone.
+ * ngx_comms_ask_settle() alone; what is tried again within the turn, and of
+ * whom, in ngx_comms_ask_leave.c.
  */
 
 
 #include <flow/ngx_comms_thread.h>
+#include <flow/ngx_comms_ask_leave.h>
 #include <base/ngx_comms_crypto.h>
 #include <base/ngx_comms_json.h>
 
@@ -41,14 +43,13 @@ ngx_int_t
 ngx_comms_ask_prepare(ngx_comms_flow_t *f, ngx_str_t *turn_id,
     ngx_comms_step_pt compose)
 {
-    json_t              *config;
-    ngx_str_t            state;
     ngx_comms_ask_t     *a;
     ngx_comms_thread_t  *t;
 
     t = f->ctx;
     a = &t->ask;
 
+    json_decref(a->log);
     json_decref(a->question.input);
     json_decref(a->question.schema);
     json_decref(a->answer.structured);
@@ -57,23 +58,10 @@ ngx_comms_ask_prepare(ngx_comms_flow_t *f, ngx_str_t *turn_id,
 
     ngx_memzero(a, sizeof(ngx_comms_ask_t));
 
-    config = json_object_get(t->project->config, "ai_config");
-
-    (void) ngx_comms_json_str(config, "provider", &a->provider);
-    (void) ngx_comms_json_str(config, "model", &a->question.model);
-    (void) ngx_comms_json_str(config, "state", &state);
-
-    a->replay = (state.len == sizeof("replay") - 1
-                 && ngx_strncmp(state.data, "replay", state.len) == 0);
-
-    a->question.max_output_tokens = (ngx_uint_t)
-        json_integer_value(json_object_get(config, "max_output_tokens"));
-
     a->compose = compose;
     a->question.thread_id = t->thread_id;
     a->question.turn_id = *turn_id;
     a->turn_id = *turn_id;
-    f->provider = a->provider;
 
     a->effect_id.data = ngx_pnalloc(f->pool, sizeof("ai:") - 1 + turn_id->len);
     if (a->effect_id.data == NULL) {
@@ -83,15 +71,62 @@ ngx_comms_ask_prepare(ngx_comms_flow_t *f, ngx_str_t *turn_id,
     a->effect_id.len = ngx_sprintf(a->effect_id.data, "ai:%V", turn_id)
                        - a->effect_id.data;
 
-    if (!a->replay
-        && ngx_comms_thread_str(f, t->facts, "ai_conversation_id",
-                                &a->question.ai_conversation_id)
-           != NGX_OK)
-    {
+    if (ngx_comms_ask_choose(f) != NGX_OK) {
         return NGX_ERROR;
     }
 
     return ngx_comms_ask_person(f);
+}
+
+
+ngx_int_t
+ngx_comms_ask_choose(ngx_comms_flow_t *f)
+{
+    json_t              *config;
+    ngx_str_t            state;
+    ngx_comms_ask_t     *a;
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
+    a = &t->ask;
+
+    config = ngx_comms_ask_config(t);
+
+    (void) ngx_comms_json_str(config, "provider", &a->provider);
+    (void) ngx_comms_json_str(config, "model", &a->question.model);
+    (void) ngx_comms_json_str(config, "state", &state);
+
+    f->provider = a->provider;
+
+    a->replay = a->second
+                || (state.len == sizeof("replay") - 1
+                    && ngx_strncmp(state.data, "replay", state.len) == 0);
+
+    a->question.max_output_tokens = (ngx_uint_t)
+        json_integer_value(json_object_get(config, "max_output_tokens"));
+
+    json_decref(a->question.input);
+    a->question.input = NULL;
+    json_decref(a->question.schema);
+    a->question.schema = NULL;
+
+    ngx_str_null(&a->question.ai_conversation_id);
+
+    if (a->replay) {
+        return NGX_OK;
+    }
+
+    /* what was said while another AI was asked, it has to be told */
+
+    if (json_integer_value(json_object_get(t->facts,
+                                           "ai_conversation_behind")))
+    {
+        a->reseed = 1;
+        return NGX_OK;
+    }
+
+    return ngx_comms_thread_str(f, t->facts, "ai_conversation_id",
+                                &a->question.ai_conversation_id);
 }
 
 
@@ -141,8 +176,8 @@ ngx_comms_ask_credentials(ngx_comms_flow_t *f)
     a = &t->ask;
     secrets = f->engine->secrets;
 
-    (void) ngx_comms_json_str(json_object_get(t->project->config, "ai_config"),
-                              "api_key_reference", &id);
+    (void) ngx_comms_json_str(ngx_comms_ask_config(t), "api_key_reference",
+                              &id);
 
     op = ngx_comms_flow_op(f, f->engine->op_timeout);
     if (op == NULL) {
@@ -206,7 +241,9 @@ ngx_comms_ask_conversation(ngx_comms_flow_t *f)
     t = f->ctx;
     a = &t->ask;
 
-    if (a->replay || a->question.ai_conversation_id.len) {
+    if (a->replay || a->question.ai_conversation_id.len
+        || ngx_comms_ask_over(a))
+    {
         return NGX_OK;
     }
 
@@ -240,14 +277,17 @@ ngx_comms_ask_conversation_done(ngx_comms_flow_t *f)
         return NGX_OK;
     }
 
-    if (ngx_comms_ask_permanent(f)) {
-        a->gave_up = 1;
-        return NGX_OK;
-    }
+    a->attempts++;
 
-    /* an AI conversation that nobody knows of costs nothing: no intent */
+    ngx_comms_ask_note(f);
+    ngx_comms_ask_report(f, a->answer.health, f->exchange);
 
-    return ngx_comms_ask_fail(f);
+    /*
+     * An AI conversation that nobody knows of costs nothing: it needs no
+     * intent, and what failed is settled like an ask that failed.
+     */
+
+    return ngx_comms_flow_goto(f, ngx_comms_ask_settle);
 }
 
 
@@ -269,10 +309,11 @@ ngx_comms_ask_remember(ngx_comms_flow_t *f)
         return NGX_AGAIN;
     }
 
-    in = json_pack("{s:s%, s:I, s:{s:s%}}",
+    in = json_pack("{s:s%, s:I, s:{s:s%, s:i}}",
                    "thread_id", t->thread_id.data, t->thread_id.len,
                    "fence", (json_int_t) t->fence,
-                   "set", "ai_conversation_id", id->data, id->len);
+                   "set", "ai_conversation_id", id->data, id->len,
+                   "ai_conversation_behind", 0);
 
     return ngx_comms_thread_store(f, f->engine->store->record, in);
 }
@@ -307,7 +348,7 @@ ngx_comms_ask_intend(ngx_comms_flow_t *f)
     t = f->ctx;
     a = &t->ask;
 
-    if (ngx_comms_ask_over(a)) {
+    if (a->intended || ngx_comms_ask_over(a)) {
         return NGX_OK;
     }
 
@@ -337,6 +378,7 @@ ngx_comms_ask_intend_done(ngx_comms_flow_t *f)
     a = &t->ask;
 
     if (f->op_rc == NGX_OK) {
+        a->intended = 1;
         return NGX_OK;
     }
 
@@ -361,6 +403,7 @@ ngx_comms_ask_intend_done(ngx_comms_flow_t *f)
 
     } else if (state.len == 6 && ngx_strncmp(state.data, "intent", 6) == 0) {
         a->in_doubt = 1;
+        a->intended = 1;
     }
 
     return NGX_OK;
@@ -420,7 +463,9 @@ ngx_comms_ask_look_done(ngx_comms_flow_t *f)
     a->in_doubt = 0;
 
     if (a->answer.verdict == NGX_COMMS_AI_ANSWERED) {
+        ngx_comms_ask_report(f, a->answer.health, f->exchange);
         a->answered = 1;
+
         return NGX_OK;
     }
 
@@ -436,6 +481,8 @@ ngx_comms_ask_look_done(ngx_comms_flow_t *f)
     }
 
     /* not a word about the ask: its intent stays as it is */
+
+    ngx_comms_ask_report(f, a->answer.health, f->exchange);
 
     return ngx_comms_ask_fail(f);
 }
@@ -478,7 +525,9 @@ ngx_comms_ask_call(ngx_comms_flow_t *f)
     }
 
     ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_AI_CALL, 1);
+    ngx_comms_budget_earn(f->engine->zone, &a->budget_key);
 
+    a->attempts++;
     a->asked_at = ngx_current_msec;
 
     return ngx_comms_flow_call(f, &a->provider, &rq);
@@ -506,6 +555,9 @@ ngx_comms_ask_call_done(ngx_comms_flow_t *f)
         ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_AI_TOKENS,
                         (ngx_uint_t) a->answer.total_tokens);
     }
+
+    ngx_comms_ask_note(f);
+    ngx_comms_ask_report(f, a->answer.health, f->exchange);
 
     if (a->answer.verdict == NGX_COMMS_AI_ANSWERED) {
         a->answered = 1;
@@ -604,6 +656,7 @@ ngx_int_t
 ngx_comms_ask_settle(ngx_comms_flow_t *f)
 {
     json_t              *in;
+    ngx_int_t            rc;
     ngx_comms_ask_t     *a;
     ngx_comms_thread_t  *t;
 
@@ -612,6 +665,11 @@ ngx_comms_ask_settle(ngx_comms_flow_t *f)
 
     if (ngx_comms_ask_over(a)) {
         return NGX_OK;
+    }
+
+    rc = ngx_comms_ask_again(f);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     if (ngx_comms_ask_permanent(f)) {
@@ -624,7 +682,7 @@ ngx_comms_ask_settle(ngx_comms_flow_t *f)
         return NGX_OK;
     }
 
-    if (a->answer.verdict == NGX_COMMS_AI_UNKNOWN) {
+    if (!a->intended || a->answer.verdict == NGX_COMMS_AI_UNKNOWN) {
         return ngx_comms_ask_fail(f);
     }
 
@@ -639,6 +697,20 @@ ngx_comms_ask_settle(ngx_comms_flow_t *f)
 ngx_int_t
 ngx_comms_ask_settle_done(ngx_comms_flow_t *f)
 {
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
+
+    if (t->ask.pausing) {
+        t->ask.pausing = 0;
+        return ngx_comms_flow_goto(f, ngx_comms_ask_leave);
+    }
+
+    if (ngx_comms_ask_outage(f)) {
+        t->ask.intended = 0;
+        return ngx_comms_flow_goto(f, ngx_comms_ask_leave);
+    }
+
     /* an intent that stayed behind only means one look more */
 
     return ngx_comms_ask_fail(f);

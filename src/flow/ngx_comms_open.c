@@ -73,6 +73,9 @@ ngx_comms_step_t  ngx_comms_open_steps[] = {
     { "loading the AI's credentials",
       ngx_comms_ask_credentials, ngx_comms_ask_credentials_done, 0 },
 
+    { "asking leave to ask",
+      ngx_comms_ask_leave, NULL, 0 },
+
     { "opening the AI conversation",
       ngx_comms_ask_conversation, ngx_comms_ask_conversation_done, 0 },
 
@@ -265,14 +268,15 @@ ngx_comms_open_store(ngx_comms_flow_t *f)
             return NGX_ERROR;
         }
 
-        t->ask.outcome = json_pack("{s:o, s:s%, s:I}",
+        t->ask.outcome = json_pack("{s:o, s:s%, s:I, s:O*}",
                                "context", context, "response_id",
                                t->ask.answer.response_id.len
                                    ? (char *) t->ask.answer.response_id.data
                                    : "",
                                t->ask.answer.response_id.len,
                                "total_tokens",
-                               (json_int_t) t->ask.answer.total_tokens);
+                               (json_int_t) t->ask.answer.total_tokens,
+                               "attempts", t->ask.log);
         if (t->ask.outcome == NULL) {
             return NGX_ERROR;
         }

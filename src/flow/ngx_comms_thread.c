@@ -61,6 +61,7 @@ ngx_comms_thread_cleanup(void *data)
     json_decref(t->ask.question.schema);
     json_decref(t->ask.detail);
     json_decref(t->ask.outcome);
+    json_decref(t->ask.log);
     json_decref(t->ask.answer.structured);
     json_decref(t->send.message);
     json_decref(t->send.moved);

@@ -28,6 +28,9 @@
 #include <flow/ngx_comms_flow.h>
 #include <ai/ngx_comms_ai.h>
 #include <ai/ngx_comms_prompt.h>
+#include <guard/ngx_comms_breaker.h>
+#include <guard/ngx_comms_budget.h>
+#include <guard/ngx_comms_rate.h>
 
 
 /* tries of one write before the flow gives its message back */
@@ -56,6 +59,23 @@ typedef struct {
     json_t                  *outcome;       /* of an ask settled earlier */
     ngx_msec_t               asked_at;
     ngx_msec_t               took;          /* ms */
+
+    ngx_str_t                breaker_key;   /* of provider, key and model */
+    ngx_str_t                budget_key;    /* of project and provider */
+    uint64_t                 breaker;       /* token of an admitted call */
+    ngx_comms_rate_call_t    rate;
+    int64_t                  waiting_since; /* ms by the wall clock; 0: not
+                                               known */
+    ngx_uint_t               attempts;      /* calls of this choice */
+    json_t                  *log;           /* what each attempt was */
+
+    unsigned                 live:1;        /* a person waits */
+    unsigned                 second:1;      /* the project's second choice */
+    unsigned                 admitted:1;    /* and not reported yet */
+    unsigned                 intended:1;    /* by this run */
+    unsigned                 pausing:1;     /* before the next attempt */
+    unsigned                 hold:1;        /* say that it takes longer */
+    unsigned                 handed_over:1; /* to a human, for the outage */
     unsigned                 replay:1;      /* the provider keeps no memory */
     unsigned                 created:1;     /* the AI conversation is new and
                                                not in the record yet */
@@ -190,6 +210,9 @@ ngx_int_t ngx_comms_thread_release_done(ngx_comms_flow_t *f);
 
 ngx_int_t ngx_comms_ask_credentials(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_ask_credentials_done(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_ask_leave(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_ask_hold(ngx_comms_flow_t *f);
+ngx_int_t ngx_comms_ask_hold_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_ask_conversation(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_ask_conversation_done(ngx_comms_flow_t *f);
 ngx_int_t ngx_comms_ask_remember(ngx_comms_flow_t *f);

@@ -109,6 +109,12 @@ ngx_comms_step_t  ngx_comms_turn_steps[] = {
     { "loading the AI's credentials",
       ngx_comms_ask_credentials, ngx_comms_ask_credentials_done, 0 },
 
+    { "asking leave to ask",
+      ngx_comms_ask_leave, NULL, 0 },
+
+    { "saying that it takes longer",
+      ngx_comms_ask_hold, ngx_comms_ask_hold_done, 0 },
+
     { "opening the AI conversation",
       ngx_comms_ask_conversation, ngx_comms_ask_conversation_done, 0 },
 
@@ -295,6 +301,10 @@ ngx_comms_turn_choose(ngx_comms_flow_t *f)
     {
         return NGX_ERROR;
     }
+
+    t->ask.live = 1;
+    (void) ngx_comms_json_int(json_array_get(chosen, 0), "received_at",
+                              &t->ask.waiting_since);
 
     t->ask.detail = json_pack("{s:o}", "inbound", ngx_comms_turn_ids(chosen));
 
@@ -488,11 +498,13 @@ ngx_comms_turn_leave(ngx_comms_flow_t *f)
         if (json_object_set_new(in, "set",
                        json_pack("{s:i, s:s}", "hand_off_to_human", 1,
                                  "hand_off_to_human_reason", label)) != 0
-            || json_object_set_new(in, "effect",
-                       json_pack("{s:s%, s:s, s:{s:s}}", "effect_id",
+            || (!a->handed_over
+                && json_object_set_new(in, "effect",
+                       json_pack("{s:s%, s:s, s:{s:s, s:O*}}", "effect_id",
                                  a->effect_id.data, a->effect_id.len,
                                  "state", "failed",
-                                 "outcome", "reason", label)) != 0)
+                                 "outcome", "reason", label,
+                                 "attempts", a->log)) != 0))
         {
             json_decref(in);
             in = NULL;
@@ -523,7 +535,7 @@ ngx_comms_turn_leave_done(ngx_comms_flow_t *f)
         return rc;
     }
 
-    if (a->gave_up) {
+    if (a->gave_up && !a->handed_over) {
         return ngx_comms_flow_fail(f, NGX_COMMS_FLOW_DEAD,
                                    a->answer.words ? a->answer.words
                                                    : "the AI did not answer",
@@ -572,20 +584,31 @@ ngx_comms_turn_answer(ngx_comms_flow_t *f)
         messages = NULL;
     }
 
-    in = json_pack("{s:s%, s:I, s:o, s:o, s:s%, s:{s:I},"
-                   " s:{s:s%, s:s, s:{s:s%, s:I}}}",
+    in = json_pack("{s:s%, s:I, s:o, s:o, s:s%, s:{s:I, s:i},"
+                   " s:{s:s%, s:s, s:{s:s%, s:I, s:O*}}}",
                    "thread_id", t->thread_id.data, t->thread_id.len,
                    "fence", (json_int_t) t->fence,
                    "messages", messages,
                    "inbound_done", ngx_comms_turn_ids(t->inbound),
                    "turn_id", a->turn_id.data, a->turn_id.len,
                    "set", "processing_time_ms", (json_int_t) a->took,
+                   "ai_holding_at", 0,
                    "effect", "effect_id", a->effect_id.data, a->effect_id.len,
                    "state", "done", "outcome", "response_id",
                    a->answer.response_id.len
                        ? (char *) a->answer.response_id.data : "",
                    a->answer.response_id.len,
-                   "total_tokens", (json_int_t) a->answer.total_tokens);
+                   "total_tokens", (json_int_t) a->answer.total_tokens,
+                   "attempts", a->log);
+
+    if (in && a->second
+        && json_object_set_new(json_object_get(in, "set"),
+                               "ai_conversation_behind", json_integer(1))
+           != 0)
+    {
+        json_decref(in);
+        in = NULL;
+    }
 
     /* who has answered needs no further copy of the first message */
 

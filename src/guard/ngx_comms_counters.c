@@ -102,6 +102,10 @@ static const ngx_comms_words_t  ngx_comms_counters[NGX_COMMS_COUNTERS] = {
     /* NGX_COMMS_COUNT_AI_TOKENS */
     { "ai_tokens_total", "AI tokens used, prompt and completion." },
 
+    /* NGX_COMMS_COUNT_AI_SECOND */
+    { "ai_second_choice_total",
+      "Questions that went to a project's second AI." },
+
     /* NGX_COMMS_COUNT_AI_TOKENS_WASTED */
     { "ai_tokens_wasted_total",
       "AI tokens of answers that were thrown away." },

@@ -180,6 +180,7 @@ typedef enum {
     NGX_COMMS_COUNT_AI_REFUSED,
     NGX_COMMS_COUNT_AI_FAILED,
     NGX_COMMS_COUNT_AI_TOKENS,
+    NGX_COMMS_COUNT_AI_SECOND,           /* asked of the second choice */
     NGX_COMMS_COUNT_AI_TOKENS_WASTED,    /* of answers thrown away */
     NGX_COMMS_COUNT_BREAKER_OPENED,
     NGX_COMMS_COUNT_BREAKER_REFUSED,     /* calls not made: it was open */

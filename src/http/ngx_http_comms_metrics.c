@@ -10,6 +10,7 @@
 
 
 #include <http/ngx_http_comms_status.h>
+#include <guard/ngx_comms_breaker.h>
 
 
 #define NGX_HTTP_COMMS_METRIC_LINE  512
@@ -20,6 +21,8 @@ static void ngx_http_comms_metric_head(ngx_array_t *text, const char *name,
     const char *help, const char *type);
 static void ngx_http_comms_metrics_zone(ngx_array_t *text,
     ngx_comms_zone_t *zone);
+static void ngx_http_comms_metrics_breakers(ngx_array_t *text,
+    ngx_pool_t *pool, ngx_comms_zone_t *zone);
 static void ngx_http_comms_metrics_queues(ngx_array_t *text, json_t *queues);
 static void ngx_http_comms_metrics_ages(ngx_array_t *text, json_t *queues);
 static void ngx_http_comms_metrics_figures(ngx_array_t *text,
@@ -37,6 +40,7 @@ ngx_http_comms_metrics(ngx_pool_t *pool, ngx_comms_zone_t *zone,
     }
 
     ngx_http_comms_metrics_zone(&bytes, zone);
+    ngx_http_comms_metrics_breakers(&bytes, pool, zone);
 
     ngx_http_comms_metric_head(&bytes, "store_up",
                                "1 when store and bus answer.", "gauge");
@@ -133,6 +137,47 @@ ngx_http_comms_metrics_zone(ngx_array_t *text, ngx_comms_zone_t *zone)
     ngx_http_comms_metric_head(text, "leases", "Leases held.", "gauge");
     ngx_http_comms_metric(text, "comms_leases %ui\n",
                           ngx_comms_lease_count(zone));
+}
+
+
+static void
+ngx_http_comms_metrics_breakers(ngx_array_t *text, ngx_pool_t *pool,
+    ngx_comms_zone_t *zone)
+{
+    u_char                    *p;
+    ngx_uint_t                 i;
+    ngx_array_t               *list;
+    ngx_comms_breaker_view_t  *view;
+
+    list = ngx_comms_breaker_list(zone, pool);
+
+    if (list == NULL || list->nelts == 0) {
+        return;
+    }
+
+    view = list->elts;
+
+    ngx_http_comms_metric_head(text, "breaker_open",
+                    "1 while an AI is left alone, by provider#key#model.",
+                    "gauge");
+
+    for (i = 0; i < list->nelts; i++) {
+
+        /* the name of a model is free text, and must stay in its quotes */
+
+        for (p = view[i].key.data;
+             p < view[i].key.data + view[i].key.len;
+             p++)
+        {
+            if (*p == '"' || *p == '\\' || *p < ' ') {
+                *p = '_';
+            }
+        }
+
+        ngx_http_comms_metric(text, "comms_breaker_open{ai=\"%V\"} %d\n",
+                              &view[i].key,
+                              view[i].state != NGX_COMMS_BREAKER_CLOSED);
+    }
 }
 
 

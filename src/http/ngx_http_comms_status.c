@@ -14,6 +14,8 @@
 #include <http/ngx_http_comms_await.h>
 #include <http/ngx_http_comms_initiate_check.h>
 #include <http/ngx_http_comms_status.h>
+#include <guard/ngx_comms_breaker.h>
+#include <guard/ngx_comms_rate.h>
 #include <ngx_http_comms_module.h>
 
 
@@ -41,7 +43,12 @@ static void ngx_http_comms_status_figures(ngx_http_request_t *r, void *data,
     ngx_int_t rc, json_t *answer);
 static void ngx_http_comms_status_answer(ngx_http_request_t *r,
     ngx_http_comms_status_t *st);
-static json_t *ngx_http_comms_status_json(ngx_http_comms_status_t *st);
+static json_t *ngx_http_comms_status_json(ngx_http_request_t *r,
+    ngx_http_comms_status_t *st);
+static json_t *ngx_http_comms_status_breakers(ngx_pool_t *pool,
+    ngx_comms_zone_t *zone);
+static json_t *ngx_http_comms_status_rates(ngx_pool_t *pool,
+    ngx_comms_zone_t *zone);
 static json_t *ngx_http_comms_status_counters(ngx_comms_zone_t *zone);
 static json_t *ngx_http_comms_status_gauges(ngx_comms_zone_t *zone);
 static ngx_int_t ngx_http_comms_status_method(ngx_http_request_t *r);
@@ -249,7 +256,7 @@ ngx_http_comms_status_answer(ngx_http_request_t *r,
     }
 
     if (lcf->status_format == NGX_HTTP_COMMS_STATUS_JSON) {
-        document = ngx_http_comms_status_json(st);
+        document = ngx_http_comms_status_json(r, st);
         if (document == NULL) {
             goto failed;
         }
@@ -280,7 +287,7 @@ failed:
 
 
 static json_t *
-ngx_http_comms_status_json(ngx_http_comms_status_t *st)
+ngx_http_comms_status_json(ngx_http_request_t *r, ngx_http_comms_status_t *st)
 {
     json_t              *figures;
     ngx_comms_engine_t  *engine;
@@ -292,7 +299,8 @@ ngx_http_comms_status_json(ngx_http_comms_status_t *st)
         figures = json_pack("{s:O}", "journal", st->journal);
     }
 
-    return json_pack("{s:s, s:I, s:I, s:s%, s:s%, s:O?, s:o?, s:I, s:o, s:o}",
+    return json_pack("{s:s, s:I, s:I, s:s%, s:s%, s:O?, s:o?, s:I, s:o, s:o,"
+                     " s:o, s:o}",
                      "version", NGX_HTTP_COMMS_VERSION,
                      "uptime", (json_int_t) (ngx_time()
                                              - ngx_http_comms_started),
@@ -311,9 +319,83 @@ ngx_http_comms_status_json(ngx_http_comms_status_t *st)
                      "figures", figures,
                      "leases",
                      (json_int_t) ngx_comms_lease_count(engine->zone),
+                     "breakers",
+                     ngx_http_comms_status_breakers(r->pool, engine->zone),
+                     "rates",
+                     ngx_http_comms_status_rates(r->pool, engine->zone),
                      "gauges", ngx_http_comms_status_gauges(engine->zone),
                      "counters",
                      ngx_http_comms_status_counters(engine->zone));
+}
+
+
+static json_t *
+ngx_http_comms_status_breakers(ngx_pool_t *pool, ngx_comms_zone_t *zone)
+{
+    json_t                    *breakers;
+    ngx_uint_t                 i;
+    ngx_array_t               *list;
+    ngx_comms_breaker_view_t  *view;
+
+    static const char  *states[] = { "closed", "open", "half_open" };
+
+    list = ngx_comms_breaker_list(zone, pool);
+    breakers = json_array();
+
+    if (list == NULL) {
+        return breakers;
+    }
+
+    view = list->elts;
+
+    for (i = 0; i < list->nelts; i++) {
+        if (json_array_append_new(breakers,
+                   json_pack("{s:s%, s:s, s:I}",
+                             "key", view[i].key.data, view[i].key.len,
+                             "state", states[view[i].state],
+                             "retry_after", (json_int_t) view[i].retry_after))
+            != 0)
+        {
+            json_decref(breakers);
+            return NULL;
+        }
+    }
+
+    return breakers;
+}
+
+
+static json_t *
+ngx_http_comms_status_rates(ngx_pool_t *pool, ngx_comms_zone_t *zone)
+{
+    json_t                 *rates;
+    ngx_uint_t              i;
+    ngx_array_t            *list;
+    ngx_comms_rate_view_t  *view;
+
+    list = ngx_comms_rate_list(zone, pool);
+    rates = json_array();
+
+    if (list == NULL) {
+        return rates;
+    }
+
+    view = list->elts;
+
+    for (i = 0; i < list->nelts; i++) {
+        if (json_array_append_new(rates,
+                   json_pack("{s:s%, s:f, s:f}",
+                             "key", view[i].key.data, view[i].key.len,
+                             "requests_per_second", view[i].requests,
+                             "tokens_per_second", view[i].tokens))
+            != 0)
+        {
+            json_decref(rates);
+            return NULL;
+        }
+    }
+
+    return rates;
 }
 
 

@@ -70,6 +70,23 @@ static const ngx_comms_field_t  ngx_comms_rep_fields[] = {
 };
 
 
+static const ngx_comms_field_t  ngx_comms_second_fields[] = {
+
+    { "provider", NGX_COMMS_FIELD_STRING, 1, 0, 1, NGX_COMMS_NAME_MAX,
+      ngx_comms_name_valid, NULL, NGX_COMMS_NAME_WORDS },
+    { "model", NGX_COMMS_FIELD_STRING, 1, 0, 1, 128, NULL, NULL,
+      "a string of 1 to 128 characters" },
+    { "max_output_tokens", NGX_COMMS_FIELD_INTEGER, 0, 0, 16, 100000, NULL,
+      NULL, "an integer between 16 and 100000" },
+    { "max_attempts", NGX_COMMS_FIELD_INTEGER, 0, 0, 1, 5, NULL, NULL,
+      "an integer between 1 and 5" },
+    { "api_key_reference", NGX_COMMS_FIELD_STRING, 1, 1, 1,
+      NGX_COMMS_NAME_MAX, ngx_comms_name_valid, NULL, NGX_COMMS_NAME_WORDS },
+
+    { NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
+};
+
+
 static const ngx_comms_field_t  ngx_comms_ai_fields[] = {
 
     { "provider", NGX_COMMS_FIELD_STRING, 1, 0, 1, NGX_COMMS_NAME_MAX,
@@ -86,6 +103,14 @@ static const ngx_comms_field_t  ngx_comms_ai_fields[] = {
       NULL, "an integer between 16 and 100000" },
     { "api_key_reference", NGX_COMMS_FIELD_STRING, 1, 1, 1,
       NGX_COMMS_NAME_MAX, ngx_comms_name_valid, NULL, NGX_COMMS_NAME_WORDS },
+    { "max_attempts", NGX_COMMS_FIELD_INTEGER, 0, 0, 1, 5, NULL, NULL,
+      "an integer between 1 and 5" },
+    { "fallback", NGX_COMMS_FIELD_OBJECT, 0, 0, 0, 0, NULL,
+      ngx_comms_second_fields, "an object" },
+    { "holding_message", NGX_COMMS_FIELD_TEXT, 0, 1, 1, 1000, NULL, NULL,
+      "a string of 1 to 1000 characters" },
+    { "on_outage", NGX_COMMS_FIELD_STRING, 0, 0, 1, 16,
+      ngx_comms_check_outage, NULL, "\"wait\" or \"hand_off\"" },
 
     { NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
 };
@@ -423,6 +448,16 @@ ngx_comms_check_credentials(ngx_comms_document_t *doc,
 
     ngx_comms_check_ai_key(doc, secrets, id, &member);
 
+    at.parent = &top;
+    at.key = "fallback";
+    member.parent = &at;
+
+    id = json_object_get(json_object_get(json_object_get(doc->root, top.key),
+                                         at.key),
+                         member.key);
+
+    ngx_comms_check_ai_key(doc, secrets, id, &member);
+
     top.key = "channel_config";
     at.parent = &top;
     member.parent = &at;
@@ -541,6 +576,20 @@ ngx_comms_project_check_providers(ngx_comms_document_t *doc,
 
     if (!ngx_comms_check_location(secrets, config, "api_key_reference",
                                   protocol_of, data))
+    {
+        rc = ngx_comms_check_shown(doc, &member,
+                                   json_object_get(config, member.key));
+    }
+
+    config = json_object_get(config, "fallback");
+
+    at.parent = &top;
+    at.key = "fallback";
+    member.parent = &at;
+
+    if (config != NULL
+        && !ngx_comms_check_location(secrets, config, "api_key_reference",
+                                     protocol_of, data))
     {
         rc = ngx_comms_check_shown(doc, &member,
                                    json_object_get(config, member.key));

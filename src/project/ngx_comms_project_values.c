@@ -93,6 +93,14 @@ ngx_comms_check_state(ngx_str_t *value)
 
 
 ngx_uint_t
+ngx_comms_check_outage(ngx_str_t *value)
+{
+    return ngx_comms_check_is(value, "wait")
+           || ngx_comms_check_is(value, "hand_off");
+}
+
+
+ngx_uint_t
 ngx_comms_check_reply_to(ngx_str_t *value)
 {
     u_char  *at;

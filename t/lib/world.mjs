@@ -13,6 +13,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import test from 'node:test';
@@ -335,6 +336,19 @@ export class World {
             'an effect has no outcome');
 
         return last;
+    }
+
+    /* the status page as it is now */
+    async status() {
+        return (await this.call('GET', '/comms-status')).json;
+    }
+
+    /* rows of the embedded store, read by sqlite3 itself */
+    sql(query) {
+        const out = execFileSync('sqlite3', ['-json', '-readonly',
+            this.nginx.file('comms.db'), query], { encoding: 'utf8' });
+
+        return out.trim() === '' ? [] : JSON.parse(out);
     }
 
     whatsapp(body, what = {}) {
