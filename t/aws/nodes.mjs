@@ -32,6 +32,7 @@ import { agree } from './reader.mjs';
 
 const REPEATS = Number(process.env.COMMS_REPEATS ?? 50);
 const WORLDS = Math.min(Number(process.env.COMMS_WORLDS ?? 5), REPEATS);
+const CROWD = 12;
 const KILLED = [/exited on signal 9/, /was locked by/];
 
 
@@ -182,13 +183,22 @@ async function struck(w, random, times, { channels, strike }) {
 }
 
 
+/*
+ * So many at once that machines and threads mix, and not so many that the
+ * emulators, which share this process, are slower than a message's visibility.
+ */
 async function atOnce(w, random, times, { channels }) {
-    const done = await Promise.all(Array.from({ length: times },
-        async (_, n) => {
-            await moment(random(15_000));
+    const done = [];
+    let next = 0;
 
-            return converse(w, n, random, channels);
-        }));
+    await Promise.all(Array.from({ length: CROWD }, async () => {
+        while (next < times) {
+            const n = next++;
+
+            await moment(random(1500));
+            done.push(await converse(w, n, random, channels));
+        }
+    }));
 
     return { done, inTurn: 0 };
 }
