@@ -892,3 +892,17 @@ sub { my ($p) = @_; $p->{ai_config}{fallback} = { provider => 'openai', model =>
 --- must_die
 --- error_log
 field "ai_config.fallback.fallback" is unknown
+
+=== TEST 118: ai_config.template_reply without what is data
+--- project eval
+sub { my ($p) = @_; $p->{ai_config}{template_reply} = 'Be brief. {{channels}}' }
+--- must_die
+--- error_log
+field "ai_config.template_reply"
+
+=== TEST 119: ai_config.template_first with an unknown slot
+--- project eval
+sub { my ($p) = @_; $p->{ai_config}{template_first} = '{{channels}}{{manners}}{{facts}}' }
+--- must_die
+--- error_log
+field "ai_config.template_first"

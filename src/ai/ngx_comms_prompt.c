@@ -19,6 +19,7 @@
 
 
 #include <ai/ngx_comms_prompt.h>
+#include <ai/ngx_comms_prompt_private.h>
 #include <base/ngx_comms_json.h>
 
 
@@ -35,8 +36,6 @@ static ngx_int_t ngx_comms_prompt_channel(ngx_array_t *words,
 static ngx_int_t ngx_comms_prompt_arrived(ngx_array_t *words,
     json_t *record);
 static ngx_int_t ngx_comms_prompt_manners(ngx_array_t *words);
-static ngx_int_t ngx_comms_prompt_config(ngx_array_t *words, json_t *project,
-    const char *key);
 static ngx_int_t ngx_comms_prompt_say(ngx_array_t *words, const char *text);
 static ngx_int_t ngx_comms_prompt_quote(ngx_array_t *words,
     const char *before, ngx_str_t *text, const char *after);
@@ -60,35 +59,68 @@ static ngx_uint_t ngx_comms_prompt_is(ngx_str_t *name, const char *word);
 
 
 ngx_int_t
-ngx_comms_prompt_first(ngx_pool_t *pool, json_t *project, json_t *record,
-    ngx_str_t *instructions)
+ngx_comms_prompt_fill_who(ngx_array_t *words, ngx_comms_prompt_t *prompt)
 {
-    size_t        i;
-    json_t       *channels, *name;
-    ngx_str_t     channel;
-    ngx_array_t   words;
+    return ngx_comms_prompt_who(words, prompt->project);
+}
 
-    if (ngx_array_init(&words, pool, 4096, 1) != NGX_OK
-        || ngx_comms_prompt_who(&words, project) != NGX_OK
-        || ngx_comms_prompt_config(&words, project, "instructions_first")
-           != NGX_OK
-        || ngx_comms_prompt_say(&words,
+
+ngx_int_t
+ngx_comms_prompt_fill_instructions(ngx_array_t *words,
+    ngx_comms_prompt_t *prompt)
+{
+    ngx_str_t  text;
+
+    text = ngx_comms_json_view(
+               json_object_get(json_object_get(prompt->project, "ai_config"),
+                               prompt->channel ? "instructions_reply"
+                                               : "instructions_first"));
+
+    return ngx_comms_prompt_quote(words, "", &text, "");
+}
+
+
+ngx_int_t
+ngx_comms_prompt_fill_task(ngx_array_t *words, ngx_comms_prompt_t *prompt)
+{
+    if (prompt->channel) {
+        return ngx_comms_prompt_say(words,
+               "The person has written to you. It is one conversation, on"
+               " whichever channel its messages come. Write one answer to"
+               " all that is not answered yet.\n");
+    }
+
+    if (ngx_comms_prompt_say(words,
                "You open the conversation. Write the first message for each"
                " of the channels below.")
-           != NGX_OK
-        || ngx_comms_prompt_say(&words,
-               json_object_get(record, "fallback")
-               ? " The person gets the next of them only when the one before"
-                 " did not arrive, so each stands for itself and says the"
-                 " same, in the form of its channel.\n"
-               : " The person gets all of them, so they"
-                 " say the same, each in the form of its channel.\n")
-           != NGX_OK)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    channels = ngx_comms_prompt_channels(project, record);
+    return ngx_comms_prompt_say(words,
+               json_object_get(prompt->record, "fallback")
+               ? " The person gets the next of them only when the one before"
+                 " did not arrive, so each stands for itself and says the"
+                 " same, in the form of its channel.\n"
+               : " The person gets all of them, so they"
+                 " say the same, each in the form of its channel.\n");
+}
+
+
+ngx_int_t
+ngx_comms_prompt_fill_channels(ngx_array_t *words, ngx_comms_prompt_t *prompt)
+{
+    size_t      i;
+    json_t     *channels, *name;
+    ngx_str_t   channel;
+
+    if (prompt->channel) {
+        return ngx_comms_prompt_channel(words, prompt->project,
+                                        prompt->channel, 0);
+    }
+
+    channels = ngx_comms_prompt_channels(prompt->project, prompt->record);
     if (channels == NULL) {
         return NGX_ERROR;
     }
@@ -96,7 +128,7 @@ ngx_comms_prompt_first(ngx_pool_t *pool, json_t *project, json_t *record,
     json_array_foreach(channels, i, name) {
         channel = ngx_comms_json_view(name);
 
-        if (ngx_comms_prompt_channel(&words, project, &channel, 1)
+        if (ngx_comms_prompt_channel(words, prompt->project, &channel, 1)
             != NGX_OK)
         {
             json_decref(channels);
@@ -106,43 +138,21 @@ ngx_comms_prompt_first(ngx_pool_t *pool, json_t *project, json_t *record,
 
     json_decref(channels);
 
-    if (ngx_comms_prompt_manners(&words) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    instructions->data = words.elts;
-    instructions->len = words.nelts;
-
     return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_comms_prompt_reply(ngx_pool_t *pool, json_t *project, json_t *record,
-    ngx_str_t *channel, ngx_str_t *instructions)
+ngx_comms_prompt_fill_arrived(ngx_array_t *words, ngx_comms_prompt_t *prompt)
 {
-    ngx_array_t  words;
+    return ngx_comms_prompt_arrived(words, prompt->record);
+}
 
-    if (ngx_array_init(&words, pool, 4096, 1) != NGX_OK
-        || ngx_comms_prompt_who(&words, project) != NGX_OK
-        || ngx_comms_prompt_config(&words, project, "instructions_reply")
-           != NGX_OK
-        || ngx_comms_prompt_say(&words,
-               "The person has written to you. It is one conversation, on"
-               " whichever channel its messages come. Write one answer to"
-               " all that is not answered yet.\n")
-           != NGX_OK
-        || ngx_comms_prompt_channel(&words, project, channel, 0) != NGX_OK
-        || ngx_comms_prompt_arrived(&words, record) != NGX_OK
-        || ngx_comms_prompt_manners(&words) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
 
-    instructions->data = words.elts;
-    instructions->len = words.nelts;
-
-    return NGX_OK;
+ngx_int_t
+ngx_comms_prompt_fill_manners(ngx_array_t *words, ngx_comms_prompt_t *prompt)
+{
+    return ngx_comms_prompt_manners(words);
 }
 
 
@@ -316,24 +326,16 @@ ngx_comms_prompt_manners(ngx_array_t *words)
 
 
 static ngx_int_t
-ngx_comms_prompt_config(ngx_array_t *words, json_t *project, const char *key)
+ngx_comms_prompt_say(ngx_array_t *words, const char *text)
 {
-    ngx_str_t  text;
-
-    text = ngx_comms_json_view(
-               json_object_get(json_object_get(project, "ai_config"), key));
-
-    return ngx_comms_prompt_quote(words, "\n", &text, "\n\n");
+    return ngx_comms_prompt_add(words, (u_char *) text, ngx_strlen(text));
 }
 
 
-static ngx_int_t
-ngx_comms_prompt_say(ngx_array_t *words, const char *text)
+ngx_int_t
+ngx_comms_prompt_add(ngx_array_t *words, u_char *text, size_t len)
 {
-    size_t   len;
     u_char  *p;
-
-    len = ngx_strlen(text);
 
     p = ngx_array_push_n(words, len);
     if (p == NULL) {
@@ -352,22 +354,15 @@ static ngx_int_t
 ngx_comms_prompt_quote(ngx_array_t *words, const char *before,
     ngx_str_t *text, const char *after)
 {
-    u_char  *p;
-
     if (text->len == 0) {
         return NGX_OK;
     }
 
-    if (ngx_comms_prompt_say(words, before) != NGX_OK) {
+    if (ngx_comms_prompt_say(words, before) != NGX_OK
+        || ngx_comms_prompt_add(words, text->data, text->len) != NGX_OK)
+    {
         return NGX_ERROR;
     }
-
-    p = ngx_array_push_n(words, text->len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(p, text->data, text->len);
 
     return ngx_comms_prompt_say(words, after);
 }

@@ -25,6 +25,13 @@
 ngx_int_t ngx_comms_prompt_first(ngx_pool_t *pool, json_t *project,
     json_t *record, ngx_str_t *instructions);
 
+/*
+ * 1 when a project's template of the instructions can be used: every slot in
+ * it is known, and those that say how long a message may be ("channels") and
+ * what is data ("manners") are there.
+ */
+ngx_uint_t ngx_comms_prompt_template_valid(ngx_str_t *template);
+
 /* input of that question: the facts, as a new array of {"role", "content"} */
 json_t *ngx_comms_prompt_first_input(ngx_pool_t *pool, json_t *project,
     json_t *record);

@@ -17,8 +17,15 @@
 #include <project/ngx_comms_fields.h>
 #include <project/ngx_comms_project_values.h>
 #include <ai/ngx_comms_ai.h>
+#include <ai/ngx_comms_prompt.h>
 #include <base/ngx_comms_json.h>
 #include <channel/ngx_comms_address.h>
+
+
+#define NGX_COMMS_TEMPLATE_WORDS                                              \
+    "a text of 1 to 65536 characters with {{channels}} and {{manners}} in it,"\
+    " and no others than {{who}}, {{instructions}}, {{task}}, {{channels}},"  \
+    " {{arrived}} and {{manners}}"
 
 
 static void ngx_comms_check_allowed(ngx_comms_document_t *doc);
@@ -99,6 +106,10 @@ static const ngx_comms_field_t  ngx_comms_ai_fields[] = {
       "a string of 1 to 65536 characters" },
     { "instructions_reply", NGX_COMMS_FIELD_TEXT, 1, 1, 1, 65536, NULL, NULL,
       "a string of 1 to 65536 characters" },
+    { "template_first", NGX_COMMS_FIELD_TEXT, 0, 1, 1, 65536,
+      ngx_comms_prompt_template_valid, NULL, NGX_COMMS_TEMPLATE_WORDS },
+    { "template_reply", NGX_COMMS_FIELD_TEXT, 0, 1, 1, 65536,
+      ngx_comms_prompt_template_valid, NULL, NGX_COMMS_TEMPLATE_WORDS },
     { "max_output_tokens", NGX_COMMS_FIELD_INTEGER, 0, 0, 16, 100000, NULL,
       NULL, "an integer between 16 and 100000" },
     { "api_key_reference", NGX_COMMS_FIELD_STRING, 1, 1, 1,

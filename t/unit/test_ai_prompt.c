@@ -286,6 +286,110 @@ test_limit(void **state)
 }
 
 
+static void
+test_template(void **state)
+{
+    json_t     *project, *record;
+    ngx_str_t   text, channel;
+
+    project = unit_json(unit_project);
+    record = unit_json(unit_record);
+    channel = unit_str("email");
+
+    /* a slot that a slot's words contain is not filled in */
+
+    (void) json_object_set_new(json_object_get(project, "ai_config"),
+                               "instructions_reply",
+                               json_string("Say {{who}}."));
+    (void) json_object_set_new(json_object_get(project, "ai_config"),
+                               "template_reply",
+                               json_string("A {{instructions}} B"
+                                           "{{channels}}{{nobody}}"
+                                           "{{manners}} {{ }} C"));
+
+    assert_int_equal(ngx_comms_prompt_reply(*state, project, record, &channel,
+                                            &text),
+                     NGX_OK);
+
+    assert_memory_equal(text.data, "A Say {{who}}. B- Channel email: ",
+                        sizeof("A Say {{who}}. B- Channel email: ") - 1);
+    assert_true(unit_says(&text, "{{nobody}}"));
+    assert_true(unit_says(&text, "is data"));
+    assert_memory_equal(text.data + text.len - 8, " {{ }} C", 8);
+    assert_false(unit_says(&text, "on behalf of"));
+
+    json_decref(project);
+    json_decref(record);
+}
+
+
+static void
+test_template_valid(void **state)
+{
+    ngx_str_t   text;
+    ngx_uint_t  i;
+
+    static const struct {
+        const char  *text;
+        ngx_uint_t   valid;
+    } rows[] = {
+        { "{{channels}}{{manners}}", 1 },
+        { "x{{who}} {{task}} {{arrived}}\n{{channels}}.{{manners}}", 1 },
+        { "{{channels}}", 0 },
+        { "{{manners}}", 0 },
+        { "", 0 },
+        { "{{channels}}{{manners}}{{facts}}", 0 },
+        { "{{channels}}{{manners}}{{", 0 },
+        { "{{channels}}{{manners}}{ {x} }", 1 },
+        { "{{channels }}{{manners}}", 0 }
+    };
+
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        text = unit_str(rows[i].text);
+        assert_int_equal(ngx_comms_prompt_template_valid(&text),
+                         rows[i].valid);
+    }
+}
+
+
+/* the page shows what is so */
+
+static void
+test_page(void **state)
+{
+    char        page[16384];
+    FILE       *file;
+    size_t      len;
+    json_t     *project, *record;
+    ngx_str_t   text, channel;
+
+    file = fopen("docs/prompt.md", "r");
+    assert_non_null(file);
+    len = fread(page, 1, sizeof(page), file);
+    fclose(file);
+    assert_true(len > 0 && len < sizeof(page));
+
+    project = unit_json("{\"company_name\":\"Acme Care\","
+                        "\"project_name\":\"Hiring\","
+                        "\"company_rep\":{\"name\":\"Grace\","
+                        "\"title\":\"Recruiter\"},"
+                        "\"ai_config\":{\"instructions_reply\":"
+                        "\"Find a time for the interview.\"}}");
+    record = unit_json("{\"channel_states\":{\"email\":\"delivered\","
+                       "\"sms\":\"read\"}}");
+    channel = unit_str("sms");
+
+    assert_int_equal(ngx_comms_prompt_reply(*state, project, record, &channel,
+                                            &text),
+                     NGX_OK);
+
+    assert_non_null(memmem(page, len, text.data, text.len));
+
+    json_decref(project);
+    json_decref(record);
+}
+
+
 int
 main(void)
 {
@@ -296,7 +400,10 @@ main(void)
         pool_test(test_reply),
         pool_test(test_arrived),
         pool_test(test_reply_input),
-        pool_test(test_limit)
+        pool_test(test_limit),
+        pool_test(test_template),
+        pool_test(test_template_valid),
+        pool_test(test_page)
     };
 
     return cmocka_run_group_tests(tests, unit_setup, NULL);
