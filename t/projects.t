@@ -906,3 +906,38 @@ sub { my ($p) = @_; $p->{ai_config}{template_first} = '{{channels}}{{manners}}{{
 --- must_die
 --- error_log
 field "ai_config.template_first"
+
+=== TEST 120: burst.window_ms too long
+--- project eval
+sub { my ($p) = @_; $p->{burst}{window_ms} = 60001 }
+--- must_die
+--- error_log
+field "burst.window_ms" is "60001", must be an integer between 0 and 60000
+
+=== TEST 121: burst, an unknown member
+--- project eval
+sub { my ($p) = @_; $p->{burst}{policy} = 'reject' }
+--- must_die
+--- error_log
+field "burst.policy" is unknown
+
+=== TEST 122: consent_words, an empty word
+--- project eval
+sub { my ($p) = @_; $p->{consent_words}{stop} = ['STOPP', ''] }
+--- must_die
+--- error_log
+field "consent_words.stop[1]"
+
+=== TEST 123: help_message too long
+--- project eval
+sub { my ($p) = @_; $p->{help_message} = 'x' x 321 }
+--- must_die
+--- error_log
+field "help_message"
+
+=== TEST 124: rate_limits.turns_per_hour 0
+--- project eval
+sub { my ($p) = @_; $p->{rate_limits}{turns_per_hour} = 0 }
+--- must_die
+--- error_log
+field "rate_limits.turns_per_hour" is "0", must be an integer between 1 and 100000

@@ -8,8 +8,8 @@
  * its webhook are those that the thread's project uses on that channel: a
  * company cannot speak into another's threads by signing with its own key.
  *
- * STOP and its family (whole message, Twilio's and the CTIA's lists) go to
- * the consent ledger, not to the AI.
+ * STOP and its family go to the consent ledger, not to the AI; HELP is
+ * answered with the project's own words (ngx_comms_inbound_words.c).
  */
 
 
@@ -26,20 +26,6 @@
 
 static ngx_int_t ngx_comms_inbound_orphan(ngx_comms_flow_t *f,
     const char *reason);
-
-
-static ngx_str_t  ngx_comms_inbound_stop[] = {
-    ngx_string("STOP"), ngx_string("STOPALL"), ngx_string("STOP ALL"),
-    ngx_string("UNSUBSCRIBE"), ngx_string("CANCEL"), ngx_string("END"),
-    ngx_string("QUIT"), ngx_string("REVOKE"), ngx_string("OPTOUT"),
-    ngx_null_string
-};
-
-
-static ngx_str_t  ngx_comms_inbound_start[] = {
-    ngx_string("START"), ngx_string("UNSTOP"),
-    ngx_null_string
-};
 
 
 ngx_int_t
@@ -197,7 +183,7 @@ ngx_comms_inbound_find(ngx_comms_flow_t *f)
 
     t = f->ctx;
 
-    in = json_pack("{s:O, s:O, s:O, s:O, s:O*, s:O*}",
+    in = json_pack("{s:O, s:O, s:O, s:O, s:O*, s:O*, s:O*}",
                    "inbound_id", json_object_get(t->event, "inbound_id"),
                    "channel", json_object_get(t->event, "channel"),
                    "company_address",
@@ -205,7 +191,8 @@ ngx_comms_inbound_find(ngx_comms_flow_t *f)
                    "person_address",
                    json_object_get(t->event, "person_address"),
                    "message_ids", json_object_get(t->event, "message_ids"),
-                   "replied_to", json_object_get(t->event, "replied_to"));
+                   "replied_to", json_object_get(t->event, "replied_to"),
+                   "aliases", json_object_get(t->event, "aliases"));
 
     if (in && t->thread_id.len
         && ngx_comms_json_set_str(in, "thread_id", &t->thread_id) != NGX_OK)
@@ -347,40 +334,63 @@ ngx_comms_inbound_trust_done(ngx_comms_flow_t *f)
 }
 
 
+/*
+ * A person of WhatsApp may write with the number today and without it
+ * tomorrow: the thread is to be found by either.
+ */
+
 ngx_int_t
-ngx_comms_inbound_word(json_t *event)
+ngx_comms_inbound_link(ngx_comms_flow_t *f)
 {
-    ngx_str_t    text, channel;
-    ngx_uint_t   i;
+    size_t               i;
+    json_t              *in, *pairs, *alias, *aliases;
+    ngx_comms_thread_t  *t;
 
-    (void) ngx_comms_json_str(event, "channel", &channel);
-    (void) ngx_comms_json_str(event, "content", &text);
+    t = f->ctx;
+    aliases = json_object_get(t->event, "aliases");
 
-    if (ngx_comms_channel_by_name(&channel) == NGX_COMMS_EMAIL) {
-        return NGX_DECLINED;
+    if (json_array_size(aliases) == 0) {
+        return NGX_OK;
     }
 
-    text = ngx_comms_trim(text);
-
-    while (text.len && (text.data[text.len - 1] == '.'
-                        || text.data[text.len - 1] == '!'))
-    {
-        text.len--;
+    if (ngx_comms_thread_pause(f)) {
+        return NGX_AGAIN;
     }
 
-    for (i = 0; ngx_comms_inbound_stop[i].len; i++) {
-        if (ngx_comms_same_word(&text, &ngx_comms_inbound_stop[i])) {
-            return 1;
+    in = json_pack("{s:s%, s:[{s:O, s:O, s:O}]}",
+                   "thread_id", t->thread_id.data, t->thread_id.len,
+                   "pairs",
+                   "channel", json_object_get(t->event, "channel"),
+                   "company_address",
+                   json_object_get(t->event, "company_address"),
+                   "person_address",
+                   json_object_get(t->event, "person_address"));
+
+    pairs = json_object_get(in, "pairs");
+
+    json_array_foreach(aliases, i, alias) {
+        if (json_array_append_new(pairs,
+                   json_pack("{s:O, s:O, s:O}",
+                             "channel", json_object_get(t->event, "channel"),
+                             "company_address",
+                             json_object_get(t->event, "company_address"),
+                             "person_address", alias))
+            != 0)
+        {
+            json_decref(in);
+            in = NULL;
+            break;
         }
     }
 
-    for (i = 0; ngx_comms_inbound_start[i].len; i++) {
-        if (ngx_comms_same_word(&text, &ngx_comms_inbound_start[i])) {
-            return 0;
-        }
-    }
+    return ngx_comms_thread_store(f, f->engine->store->link, in);
+}
 
-    return NGX_DECLINED;
+
+ngx_int_t
+ngx_comms_inbound_link_done(ngx_comms_flow_t *f)
+{
+    return ngx_comms_thread_written(f);
 }
 
 
@@ -390,11 +400,14 @@ ngx_int_t
 ngx_comms_inbound_person(ngx_comms_flow_t *f)
 {
     json_t              *in;
+    ngx_comms_word_e     word;
     ngx_comms_thread_t  *t;
 
     t = f->ctx;
 
-    if (ngx_comms_inbound_word(t->event) == NGX_DECLINED) {
+    word = ngx_comms_inbound_word(t, t->event);
+
+    if (word != NGX_COMMS_WORD_STOP && word != NGX_COMMS_WORD_START) {
         return NGX_OK;
     }
 
@@ -426,20 +439,21 @@ ngx_comms_inbound_person_done(ngx_comms_flow_t *f)
 ngx_int_t
 ngx_comms_inbound_consent(ngx_comms_flow_t *f)
 {
-    ngx_int_t            stop;
     ngx_str_t            proof;
+    ngx_comms_word_e     word;
     ngx_comms_thread_t  *t;
 
     t = f->ctx;
-    stop = ngx_comms_inbound_word(t->event);
+    word = ngx_comms_inbound_word(t, t->event);
 
-    if (stop == NGX_DECLINED) {
+    if (word != NGX_COMMS_WORD_STOP && word != NGX_COMMS_WORD_START) {
         return NGX_OK;
     }
 
     (void) ngx_comms_json_str(t->event, "inbound_id", &proof);
 
-    return ngx_comms_consent_write(f, stop, "keyword", &proof);
+    return ngx_comms_consent_write(f, word == NGX_COMMS_WORD_STOP, "keyword",
+                                   &proof);
 }
 
 
@@ -453,7 +467,9 @@ ngx_comms_inbound_consent_done(ngx_comms_flow_t *f)
 
     rc = ngx_comms_consent_written(f);
 
-    if (rc == NGX_OK && ngx_comms_inbound_word(t->event) == 1) {
+    if (rc == NGX_OK
+        && ngx_comms_inbound_word(t, t->event) == NGX_COMMS_WORD_STOP)
+    {
         ngx_comms_count(f->engine->zone, NGX_COMMS_COUNT_OPT_OUT, 1);
     }
 
@@ -461,17 +477,22 @@ ngx_comms_inbound_consent_done(ngx_comms_flow_t *f)
 }
 
 
-/* a word about consent is in the record, and the AI never sees it */
+/*
+ * A word about consent is in the record, and the AI never sees it.  HELP has
+ * an answer, a message not sent yet, which goes out when the thread is
+ * claimed; not where the provider has given one itself.
+ */
 
 ngx_int_t
 ngx_comms_inbound_heed(ngx_comms_flow_t *f)
 {
-    json_t              *in;
+    json_t              *in, *help;
     ngx_comms_thread_t  *t;
 
     t = f->ctx;
 
-    if (ngx_comms_inbound_word(t->event) == NGX_DECLINED) {
+    if (ngx_comms_inbound_word(t, t->event)
+        == NGX_COMMS_WORD_NONE) {
         return NGX_OK;
     }
 
@@ -484,6 +505,18 @@ ngx_comms_inbound_heed(ngx_comms_flow_t *f)
                    "messages", ngx_comms_inbound_message(t->event),
                    "inbound_done", json_object_get(t->event, "inbound_id"));
 
+    if (in && ngx_comms_inbound_helps(t)) {
+        help = ngx_comms_inbound_help(f);
+
+        if (help == NULL
+            || json_array_append_new(json_object_get(in, "messages"), help)
+               != 0)
+        {
+            json_decref(in);
+            in = NULL;
+        }
+    }
+
     return ngx_comms_thread_store(f, f->engine->store->record, in);
 }
 
@@ -491,11 +524,20 @@ ngx_comms_inbound_heed(ngx_comms_flow_t *f)
 ngx_int_t
 ngx_comms_inbound_heed_done(ngx_comms_flow_t *f)
 {
-    ngx_int_t  rc;
+    ngx_int_t            rc;
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
 
     rc = ngx_comms_thread_written(f);
 
-    return rc == NGX_OK ? NGX_DONE : rc;
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    /* the next rows take the thread and send what waits in it */
+
+    return ngx_comms_inbound_helps(t) ? NGX_OK : NGX_DONE;
 }
 
 

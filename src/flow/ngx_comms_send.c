@@ -247,6 +247,13 @@ ngx_comms_send_gate(ngx_comms_flow_t *f)
         in = NULL;
     }
 
+    /* HELP is answered whoever owns the thread, after a STOP as well */
+
+    if (json_is_true(json_object_get(s->message, "asked_for"))) {
+        (void) json_object_del(in, "person_address");
+        (void) json_object_del(in, "owner");
+    }
+
     return ngx_comms_thread_store(f, f->engine->store->intend, in);
 }
 

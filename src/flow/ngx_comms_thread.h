@@ -75,7 +75,8 @@ typedef struct {
     unsigned                 intended:1;    /* by this run */
     unsigned                 pausing:1;     /* before the next attempt */
     unsigned                 hold:1;        /* say that it takes longer */
-    unsigned                 handed_over:1; /* to a human, for the outage */
+    unsigned                 handed_over:1; /* to a human, and no failure */
+    unsigned                 counted:1;     /* as a turn of this hour */
     unsigned                 replay:1;      /* the provider keeps no memory */
     unsigned                 created:1;     /* the AI conversation is new and
                                                not in the record yet */

@@ -76,13 +76,16 @@ ngx_comms_step_t  ngx_comms_turn_steps[] = {
     { "checking whose webhook it was",
       ngx_comms_inbound_trust, ngx_comms_inbound_trust_done, 0 },
 
+    { "adding the person's other addresses",
+      ngx_comms_inbound_link, ngx_comms_inbound_link_done, 0 },
+
     { "reading the person's addresses",
       ngx_comms_inbound_person, ngx_comms_inbound_person_done, 0 },
 
     { "heeding STOP and START",
       ngx_comms_inbound_consent, ngx_comms_inbound_consent_done, 0 },
 
-    { "recording STOP and START",
+    { "recording STOP, START and HELP",
       ngx_comms_inbound_heed, ngx_comms_inbound_heed_done, 0 },
 
     { "handing over to the thread's group",
@@ -278,7 +281,7 @@ ngx_comms_turn_choose(ngx_comms_flow_t *f)
 
         /* these have queue messages of their own, which see to them */
 
-        if (ngx_comms_inbound_word(message) != NGX_DECLINED
+        if (ngx_comms_inbound_word(t, message) != NGX_COMMS_WORD_NONE
             || !ngx_comms_inbound_trusted(t, message))
         {
             continue;
@@ -305,6 +308,10 @@ ngx_comms_turn_choose(ngx_comms_flow_t *f)
     t->ask.live = 1;
     (void) ngx_comms_json_int(json_array_get(chosen, 0), "received_at",
                               &t->ask.waiting_since);
+
+    if (unsettled == NULL && ngx_comms_burst_wait(f) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     t->ask.detail = json_pack("{s:o}", "inbound", ngx_comms_turn_ids(chosen));
 
@@ -473,6 +480,8 @@ ngx_comms_turn_leave(ngx_comms_flow_t *f)
     t = f->ctx;
     a = &t->ask;
 
+    ngx_comms_burst_count(f);
+
     if (!a->gave_up
         && !json_integer_value(json_object_get(t->facts,
                                                "hand_off_to_human")))
@@ -498,7 +507,7 @@ ngx_comms_turn_leave(ngx_comms_flow_t *f)
         if (json_object_set_new(in, "set",
                        json_pack("{s:i, s:s}", "hand_off_to_human", 1,
                                  "hand_off_to_human_reason", label)) != 0
-            || (!a->handed_over
+            || (a->intended
                 && json_object_set_new(in, "effect",
                        json_pack("{s:s%, s:s, s:{s:s, s:O*}}", "effect_id",
                                  a->effect_id.data, a->effect_id.len,
@@ -790,7 +799,7 @@ ngx_comms_turn_give_up(ngx_comms_flow_t *f)
 
     if (!ngx_comms_thread_dies(f) || t->event == NULL || t->reply != NULL
         || t->ask.gave_up || t->project == NULL
-        || ngx_comms_inbound_word(t->event) != NGX_DECLINED
+        || ngx_comms_inbound_word(t, t->event) != NGX_COMMS_WORD_NONE
         || !ngx_comms_inbound_trusted(t, t->event))
     {
         return NGX_OK;

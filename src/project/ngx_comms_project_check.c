@@ -22,6 +22,9 @@
 #include <channel/ngx_comms_address.h>
 
 
+#define NGX_COMMS_WORD_WORDS                                                  \
+    "a list of 1 to 32 words of 1 to 40 characters"
+
 #define NGX_COMMS_TEMPLATE_WORDS                                              \
     "a text of 1 to 65536 characters with {{channels}} and {{manners}} in it,"\
     " and no others than {{who}}, {{instructions}}, {{task}}, {{channels}},"  \
@@ -57,6 +60,32 @@ static const ngx_comms_field_t  ngx_comms_limit_fields[] = {
       1000000000, NULL, NULL, "an integer between 1 and 1000000000" },
     { "max_message_length", NGX_COMMS_FIELD_INTEGER, 0, 0, 1, 100000,
       NULL, NULL, "an integer between 1 and 100000" },
+    { "turns_per_hour", NGX_COMMS_FIELD_INTEGER, 0, 0, 1, 100000,
+      NULL, NULL, "an integer between 1 and 100000" },
+
+    { NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
+};
+
+
+static const ngx_comms_field_t  ngx_comms_burst_fields[] = {
+
+    { "window_ms", NGX_COMMS_FIELD_INTEGER, 0, 0, 0, 60000,
+      NULL, NULL, "an integer between 0 and 60000" },
+    { "max_wait_ms", NGX_COMMS_FIELD_INTEGER, 0, 0, 1, 300000,
+      NULL, NULL, "an integer between 1 and 300000" },
+
+    { NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
+};
+
+
+static const ngx_comms_field_t  ngx_comms_word_fields[] = {
+
+    { "stop", NGX_COMMS_FIELD_LIST, 0, 0, 1, 32,
+      ngx_comms_check_word, NULL, NGX_COMMS_WORD_WORDS },
+    { "start", NGX_COMMS_FIELD_LIST, 0, 0, 1, 32,
+      ngx_comms_check_word, NULL, NGX_COMMS_WORD_WORDS },
+    { "help", NGX_COMMS_FIELD_LIST, 0, 0, 1, 32,
+      ngx_comms_check_word, NULL, NGX_COMMS_WORD_WORDS },
 
     { NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
 };
@@ -267,6 +296,12 @@ static const ngx_comms_field_t  ngx_comms_project_fields[] = {
       ngx_comms_ai_fields, "an object" },
     { "channel_config", NGX_COMMS_FIELD_OBJECT, 1, 0, 0, 0, NULL,
       ngx_comms_channel_fields, "an object" },
+    { "burst", NGX_COMMS_FIELD_OBJECT, 0, 0, 0, 0, NULL,
+      ngx_comms_burst_fields, "an object" },
+    { "consent_words", NGX_COMMS_FIELD_OBJECT, 0, 0, 0, 0, NULL,
+      ngx_comms_word_fields, "an object" },
+    { "help_message", NGX_COMMS_FIELD_TEXT, 0, 1, 1, 320, NULL, NULL,
+      "a string of 1 to 320 characters" },
     { "quiet_hours", NGX_COMMS_FIELD_OBJECT, 0, 0, 0, 0, NULL,
       ngx_comms_quiet_fields, "an object" },
 

@@ -93,6 +93,14 @@ ngx_comms_check_state(ngx_str_t *value)
 
 
 ngx_uint_t
+ngx_comms_check_word(ngx_str_t *value)
+{
+    return value->len >= 1 && value->len <= 40
+           && value->data[0] != ' ' && value->data[value->len - 1] != ' ';
+}
+
+
+ngx_uint_t
 ngx_comms_check_outage(ngx_str_t *value)
 {
     return ngx_comms_check_is(value, "wait")

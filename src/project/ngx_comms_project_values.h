@@ -18,6 +18,7 @@ ngx_uint_t ngx_comms_check_digest(ngx_str_t *value);
 ngx_uint_t ngx_comms_check_status(ngx_str_t *value);
 ngx_uint_t ngx_comms_check_channel(ngx_str_t *value);
 ngx_uint_t ngx_comms_check_state(ngx_str_t *value);
+ngx_uint_t ngx_comms_check_word(ngx_str_t *value);
 ngx_uint_t ngx_comms_check_outage(ngx_str_t *value);
 ngx_uint_t ngx_comms_check_reply_to(ngx_str_t *value);
 ngx_uint_t ngx_comms_check_callback(ngx_str_t *value);
