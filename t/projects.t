@@ -676,7 +676,7 @@ field "channel_config.whatsapp.whatsapp_template_variables" is an object, must b
 sub { my ($p) = @_; $p->{hand_off} = {} }
 --- must_die
 --- error_log
-field "hand_off" is unknown; allowed are "company_id", "project_id", "company_name", "project_name", "api_key_sha256", "project_status", "allowed_channels", "rate_limits", "company_rep", "ai_config", "channel_config", "quiet_hours"
+field "hand_off" is unknown; allowed are "company_id", "project_id", "company_name", "project_name", "api_key_sha256", "project_status", "allowed_channels", "rate_limits", "company_rep", "ai_config", "channel_config", "burst", "consent_words", "help_message", "quiet_hours"
 
 === TEST 89: an unknown member, deep
 --- project eval

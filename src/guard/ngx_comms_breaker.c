@@ -21,6 +21,9 @@
 
 static uint64_t ngx_comms_breaker_slot(ngx_comms_breaker_policy_t *policy,
     uint64_t now);
+static ngx_comms_breaker_bucket_t *ngx_comms_breaker_bucket(
+    ngx_comms_breaker_t *b, ngx_comms_breaker_policy_t *policy,
+    uint64_t now);
 static void ngx_comms_breaker_count(ngx_comms_breaker_t *b,
     ngx_comms_breaker_policy_t *policy, uint64_t now, ngx_uint_t bad,
     ngx_uint_t slow);
@@ -54,7 +57,9 @@ ngx_comms_breaker_ask(ngx_comms_breaker_t *b,
     ngx_msec_t *retry_after)
 {
     if (b->state == NGX_COMMS_BREAKER_CLOSED) {
+        ngx_comms_breaker_bucket(b, policy, now)->begun++;
         *token = b->epoch + 1;
+
         return NGX_OK;
     }
 
@@ -173,10 +178,11 @@ ngx_comms_breaker_slot(ngx_comms_breaker_policy_t *policy, uint64_t now)
 }
 
 
-static void
-ngx_comms_breaker_count(ngx_comms_breaker_t *b,
-    ngx_comms_breaker_policy_t *policy, uint64_t now, ngx_uint_t bad,
-    ngx_uint_t slow)
+/* the bucket of now, empty when it is new */
+
+static ngx_comms_breaker_bucket_t *
+ngx_comms_breaker_bucket(ngx_comms_breaker_t *b,
+    ngx_comms_breaker_policy_t *policy, uint64_t now)
 {
     uint64_t                     slot;
     ngx_comms_breaker_bucket_t  *bucket;
@@ -189,6 +195,19 @@ ngx_comms_breaker_count(ngx_comms_breaker_t *b,
         bucket->slot = slot;
     }
 
+    return bucket;
+}
+
+
+static void
+ngx_comms_breaker_count(ngx_comms_breaker_t *b,
+    ngx_comms_breaker_policy_t *policy, uint64_t now, ngx_uint_t bad,
+    ngx_uint_t slow)
+{
+    ngx_comms_breaker_bucket_t  *bucket;
+
+    bucket = ngx_comms_breaker_bucket(b, policy, now);
+
     bucket->calls++;
     bucket->bad += bad;
     bucket->slow += slow;
@@ -199,15 +218,12 @@ static ngx_uint_t
 ngx_comms_breaker_trips(ngx_comms_breaker_t *b,
     ngx_comms_breaker_policy_t *policy, uint64_t now)
 {
-    uint64_t                     slot, calls, bad, slow;
+    uint64_t                     slot, begun, calls, bad, slow;
     ngx_uint_t                   i;
     ngx_comms_breaker_bucket_t  *bucket;
 
-    if (policy->in_a_row && b->in_a_row >= policy->in_a_row) {
-        return 1;
-    }
-
     slot = ngx_comms_breaker_slot(policy, now);
+    begun = 0;
     calls = 0;
     bad = 0;
     slow = 0;
@@ -219,16 +235,27 @@ ngx_comms_breaker_trips(ngx_comms_breaker_t *b,
             continue;
         }
 
+        begun += bucket->begun;
         calls += bucket->calls;
         bad += bucket->bad;
         slow += bucket->slow;
+    }
+
+    /* those begun before the window, or before the breaker closed, report */
+
+    begun = ngx_max(begun, calls);
+
+    if (policy->in_a_row
+        && b->in_a_row >= ngx_max(policy->in_a_row, begun - calls))
+    {
+        return 1;
     }
 
     if (calls < ngx_max(policy->min_calls, 1)) {
         return 0;
     }
 
-    return (policy->share && bad * 100 >= calls * policy->share)
+    return (policy->share && bad * 100 >= begun * policy->share)
            || (policy->slow_share && slow * 100 >= calls * policy->slow_share);
 }
 

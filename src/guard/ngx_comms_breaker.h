@@ -7,7 +7,10 @@
  *
  *   closed      calls pass; outcomes are counted in a sliding window.  Enough
  *               failures in a row, or a large enough share of failures or of
- *               slow calls, open it.
+ *               slow calls, open it.  Failures are often quicker than
+ *               successes, so what is still under way is taken for good: in
+ *               a row are no fewer than those, and the share is of all that
+ *               were begun.
  *   open        calls are refused until a time.  That time doubles with every
  *               opening that no success has come between, from open_min to
  *               open_max, each with jitter.
@@ -64,7 +67,8 @@ typedef struct {
 
 typedef struct {
     uint64_t     slot;          /* number of the bucket's time */
-    uint32_t     calls;
+    uint32_t     begun;         /* calls that were let through */
+    uint32_t     calls;         /* calls that were reported */
     uint32_t     bad;
     uint32_t     slow;
 } ngx_comms_breaker_bucket_t;

@@ -19,7 +19,7 @@
 #include <guard/ngx_comms_zone.h>
 
 
-#define NGX_COMMS_ZONE_LAYOUT   0x434f0002
+#define NGX_COMMS_ZONE_LAYOUT   0x434f0003
 
 /* worker processes at once, those that a reload lets finish included */
 #define NGX_COMMS_ZONE_SLOTS    256

@@ -210,6 +210,42 @@ test_shares(void **state)
 }
 
 
+/* forty at once of which twelve fail sooner than the others succeed */
+
+static void
+test_failures_are_quick(void **state)
+{
+    uint64_t             tokens[40];
+    ngx_uint_t           i;
+    ngx_msec_t           after;
+    ngx_comms_breaker_t  b;
+
+    ngx_memzero(&b, sizeof(b));
+
+    for (i = 0; i < 40; i++) {
+        assert_int_equal(ngx_comms_breaker_ask(&b, &policy, 0, &tokens[i],
+                                               &after),
+                         NGX_OK);
+    }
+
+    for (i = 0; i < 12; i++) {
+        (void) ngx_comms_breaker_tell(&b, &policy, 10, tokens[i],
+                                      NGX_COMMS_BREAKER_BAD, 10, 0);
+    }
+
+    assert_int_equal(b.state, NGX_COMMS_BREAKER_CLOSED);
+
+    /* but when the others fail as well it opens before the last of them */
+
+    for ( /* void */ ; i < 30; i++) {
+        (void) ngx_comms_breaker_tell(&b, &policy, 10, tokens[i],
+                                      NGX_COMMS_BREAKER_BAD, 10, 0);
+    }
+
+    assert_int_equal(b.state, NGX_COMMS_BREAKER_OPEN);
+}
+
+
 static void
 test_quota(void **state)
 {
@@ -380,6 +416,7 @@ main(void)
         cmocka_unit_test(test_one_probe_at_a_time),
         cmocka_unit_test(test_open_time_doubles),
         cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_failures_are_quick),
         cmocka_unit_test(test_quota),
         cmocka_unit_test(test_random_walk),
         cmocka_unit_test(test_zone)
