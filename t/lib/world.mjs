@@ -85,12 +85,13 @@ export function project(changes = {}) {
                 whatsapp_template_variables: {
                     1: 'recipient_first_name', 2: 'message',
                 },
+                messages_per_second: 100_000,
             },
             sms: {
                 company_sms_number: COMPANY.sms,
                 provider: 'twilio',
                 credentials_id: 'twilio-acme',
-                messages_per_second: 1000,
+                messages_per_second: 100_000,
             },
             email: {
                 company_email: COMPANY.email,
