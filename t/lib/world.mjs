@@ -406,7 +406,7 @@ export class World {
     async close() {
         await this.nginx?.stop();
         await Promise.all([this.ai, this.twilio, this.meta, this.sendgrid,
-            this.relay]
+            this.relay, this.second]
             .map((s) => s?.close()));
     }
 
