@@ -82,7 +82,7 @@ test_verify(void **state)
     assert_int_equal(ngx_comms_meta.verify(*state, &wh, credentials),
                      NGX_DECLINED);
 
-    unit_webhook(*state, &wh, BODY, SIGNED + sizeof("sha256=") - 1);
+    unit_webhook(*state, &wh, BODY, &SIGNED[sizeof("sha256=") - 1]);
     assert_int_equal(ngx_comms_meta.verify(*state, &wh, credentials),
                      NGX_DECLINED);
 
