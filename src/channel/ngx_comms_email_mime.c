@@ -169,11 +169,14 @@ ngx_comms_email_read_report(ngx_comms_email_bodies_t *bodies,
 {
     const char                *subject;
     GMimeObject               *part;
-    ngx_comms_email_report_t   report;
+    ngx_comms_email_report_t  *report;
 
-    ngx_memzero(&report, sizeof(ngx_comms_email_report_t));
+    report = ngx_pcalloc(bodies->pool, sizeof(ngx_comms_email_report_t));
+    if (report == NULL) {
+        return NGX_ERROR;
+    }
 
-    bodies->report = &report;
+    bodies->report = report;
 
     part = g_mime_message_get_mime_part(mail);
 
@@ -181,11 +184,11 @@ ngx_comms_email_read_report(ngx_comms_email_bodies_t *bodies,
         return NGX_ERROR;
     }
 
-    report.text = bodies->text;
+    report->text = bodies->text;
 
-    if (report.text.len == 0 && bodies->html.len > 0
+    if (report->text.len == 0 && bodies->html.len > 0
         && ngx_comms_email_html_text(bodies->pool, &bodies->html,
-                                     &report.text)
+                                     &report->text)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -194,11 +197,11 @@ ngx_comms_email_read_report(ngx_comms_email_bodies_t *bodies,
     subject = g_mime_message_get_subject(mail);
 
     if (subject != NULL) {
-        report.subject.data = (u_char *) subject;
-        report.subject.len = ngx_strlen(subject);
+        report->subject.data = (u_char *) subject;
+        report->subject.len = ngx_strlen(subject);
     }
 
-    return ngx_comms_email_report(bodies->pool, &report, event, words);
+    return ngx_comms_email_report(bodies->pool, report, event, words);
 }
 
 

@@ -48,6 +48,8 @@ static ngx_uint_t ngx_comms_send_window_is(ngx_str_t *word,
     const char *expected);
 static ngx_int_t ngx_comms_send_window_hold(ngx_comms_send_t *s);
 static ngx_int_t ngx_comms_send_window_move(ngx_comms_flow_t *f);
+static ngx_int_t ngx_comms_send_window_copy(ngx_comms_flow_t *f,
+    ngx_str_t *entry_id);
 static ngx_int_t ngx_comms_send_window_target(ngx_comms_flow_t *f,
     ngx_str_t *company, ngx_str_t *person);
 static ngx_uint_t ngx_comms_send_window_used(ngx_comms_thread_t *t,
@@ -241,13 +243,15 @@ static ngx_int_t
 ngx_comms_send_window_move(ngx_comms_flow_t *f)
 {
     json_t              *in;
-    ngx_int_t            channel;
-    ngx_str_t            entry_id, moved_id, company, person, *name;
+    ngx_int_t            rc;
+    ngx_str_t            entry_id;
+    ngx_uint_t           first;
     ngx_comms_send_t    *s;
     ngx_comms_thread_t  *t;
 
     t = f->ctx;
     s = &t->send;
+    first = s->first && !s->aside;
 
     if (ngx_comms_thread_pause(f)) {
         return NGX_AGAIN;
@@ -255,42 +259,14 @@ ngx_comms_send_window_move(ngx_comms_flow_t *f)
 
     (void) ngx_comms_json_str(s->message, "entry_id", &entry_id);
 
-    if (s->moved == NULL) {
-        channel = ngx_comms_send_window_target(f, &company, &person);
+    rc = s->moved ? NGX_OK : ngx_comms_send_window_copy(f, &entry_id);
 
-        if (channel == NGX_ERROR) {
-            return NGX_ERROR;
-        }
+    if (rc == NGX_DECLINED) {
+        return ngx_comms_send_window_hold(s);
+    }
 
-        if (channel == NGX_DECLINED) {
-            return ngx_comms_send_window_hold(s);
-        }
-
-        name = &ngx_comms_channel_names[channel];
-        s->moved = json_copy(s->message);
-
-        /* what the AI cost stands with the message that it takes over from */
-
-        (void) json_object_del(s->moved, "ai_prompt_tokens");
-        (void) json_object_del(s->moved, "ai_completion_tokens");
-        (void) json_object_del(s->moved, "ai_total_tokens");
-
-        if (s->moved == NULL
-            || ngx_comms_id_derive(f->pool, &entry_id, name, &moved_id)
-               != NGX_OK
-            || ngx_comms_json_set_str(s->moved, "entry_id", &moved_id)
-               != NGX_OK
-            || ngx_comms_json_set_str(s->moved, "channel", name) != NGX_OK
-            || ngx_comms_json_set_str(s->moved, "company_address", &company)
-               != NGX_OK
-            || ngx_comms_json_set_str(s->moved, "person_address", &person)
-               != NGX_OK
-            || json_object_set_new(s->moved, "instead_of",
-                       json_copy(json_object_get(s->message, "entry_id")))
-               != 0)
-        {
-            return NGX_ERROR;
-        }
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
     }
 
     in = json_pack("{s:s%, s:[{s:s%, s:s, s:s}, O]}",
@@ -306,7 +282,7 @@ ngx_comms_send_window_move(ngx_comms_flow_t *f)
         in = NULL;
     }
 
-    if (in && s->first && !s->aside
+    if (in && first
         && json_object_set_new(in, "channel_state",
                     json_pack("{s:s, s:s, s:s}", "channel",
                               ngx_comms_channel_names[s->channel].data,
@@ -319,6 +295,58 @@ ngx_comms_send_window_move(ngx_comms_flow_t *f)
     }
 
     return ngx_comms_thread_store(f, f->engine->store->record, in);
+}
+
+
+/* the message as it goes out on another channel; NGX_DECLINED: on none */
+
+static ngx_int_t
+ngx_comms_send_window_copy(ngx_comms_flow_t *f, ngx_str_t *entry_id)
+{
+    json_t              *moved;
+    ngx_int_t            channel;
+    ngx_str_t            moved_id, company, person, *name;
+    ngx_comms_send_t    *s;
+    ngx_comms_thread_t  *t;
+
+    t = f->ctx;
+    s = &t->send;
+
+    channel = ngx_comms_send_window_target(f, &company, &person);
+
+    if (channel == NGX_ERROR || channel == NGX_DECLINED) {
+        return channel;
+    }
+
+    name = &ngx_comms_channel_names[channel];
+
+    moved = json_copy(s->message);
+    if (moved == NULL) {
+        return NGX_ERROR;
+    }
+
+    s->moved = moved;
+
+    /* what the AI cost stands with the message that it takes over from */
+
+    (void) json_object_del(moved, "ai_prompt_tokens");
+    (void) json_object_del(moved, "ai_completion_tokens");
+    (void) json_object_del(moved, "ai_total_tokens");
+
+    if (ngx_comms_id_derive(f->pool, entry_id, name, &moved_id) != NGX_OK
+        || ngx_comms_json_set_str(moved, "entry_id", &moved_id) != NGX_OK
+        || ngx_comms_json_set_str(moved, "channel", name) != NGX_OK
+        || ngx_comms_json_set_str(moved, "company_address", &company)
+           != NGX_OK
+        || ngx_comms_json_set_str(moved, "person_address", &person) != NGX_OK
+        || json_object_set_new(moved, "instead_of",
+                       json_copy(json_object_get(s->message, "entry_id")))
+           != 0)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

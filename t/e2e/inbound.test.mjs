@@ -122,14 +122,16 @@ scenario('STOP, START and HELP, also in other languages', {
     assert.equal(w.received('sms')[1].text, 'Acme Care, 020 7946 0000.');
 
     await w.sms('Abmelden!');
-    await until(async () => (await w.initiate(request({ channels: ['sms'] }))).status === 403);
+    await until(() => w.sql('SELECT * FROM consent').length >= 2);
+    assert.equal((await w.initiate(request({ channels: ['sms'] }))).status,
+        403);
 
     /* help is given after a STOP as well */
     await w.sms('HELP');
     await until(() => w.received('sms').length === 3);
 
     await w.sms('anmelden');
-    await until(() => w.sql('SELECT opted_out FROM consent').length >= 2);
+    await until(() => w.sql('SELECT * FROM consent').length >= 4);
     await w.idle();
 
     assert.equal(questions(w).length, before, 'the AI saw none of it');
