@@ -36,6 +36,12 @@ const BEYOND = {
 
 
 /* what the suite's nginx is told; "wait" is that of a long poll, seconds */
+/* the store's sweeper may ask for its own at any time */
+function ofBus({ service }) {
+    return service !== 'dynamodb';
+}
+
+
 function directives(url, wait) {
     return `
         comms_store dynamodb table=comms-threads layout=single;
@@ -106,7 +112,7 @@ describe('aws: bus', () => {
             body: { text: 'a'.repeat(262_144) } }, DECLINED);
 
         assert.equal(answer.message, 'too large');
-        assert.deepEqual(all.front.seen.filter((r) => r.service === 'sns'),
+        assert.deepEqual(all.front.seen.filter(ofBus),
             []);
     });
 
@@ -149,7 +155,7 @@ describe('aws: bus', () => {
         all.front.seen.length = 0;
         assert.deepEqual(await backend.bus('extend', { queue, receipts,
             visibility: 60_000 }), { lost: [] });
-        assert.deepEqual(all.front.seen.map(({ body }) =>
+        assert.deepEqual(all.front.seen.filter(ofBus).map(({ body }) =>
             body.Entries.length), [10, 10, 5]);
     });
 
@@ -163,7 +169,7 @@ describe('aws: bus', () => {
         all.front.seen.length = 0;
         await backend.bus('bury', { queue, receipt, reason: 'bad body' });
 
-        const order = all.front.seen.map(({ operation }) => operation)
+        const order = all.front.seen.filter(ofBus).map(({ operation }) => operation)
             .filter((name) => name !== 'GetQueueUrl');
 
         assert.deepEqual(order, ['SendMessage', 'DeleteMessage']);
