@@ -35,13 +35,13 @@ const BEYOND = {
 };
 
 
-/* what the suite's nginx is told; "wait" is that of a long poll, seconds */
 /* the store's sweeper may ask for its own at any time */
 function ofBus({ service }) {
     return service !== 'dynamodb';
 }
 
 
+/* what the suite's nginx is told; "wait" is that of a long poll, seconds */
 function directives(url, wait) {
     return `
         comms_store dynamodb table=comms-threads layout=single;
